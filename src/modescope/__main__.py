@@ -1,0 +1,5 @@
+"""`python -m modescope` is `modescope`."""
+
+from modescope.cli import main
+
+main()

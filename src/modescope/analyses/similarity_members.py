@@ -1,0 +1,75 @@
+"""Between independently trained members: how far apart are their weights and their functions?"""
+
+import numpy as np
+import xarray as xr
+
+from modescope.analyses.reading import dataset, labels, log_prob, need_members, parameters
+from modescope.measures.disagreement import disagreement, disagreement_by_example
+from modescope.measures.intervals import bootstrap_weights, mean_interval, wilson_interval
+from modescope.measures.weights import cosine_similarity
+from modescope.store.run import Run
+from modescope.types import FRACTION, MEMBER, MEMBER_OTHER, ONE
+
+QUESTION = "How far apart are independently trained members, as weights and as functions?"
+REFERENCE = "Fort, Hu & Lakshminarayanan (2019), arXiv:1912.02757, section 3, figure 3"
+
+
+def analyze(run: Run) -> xr.Dataset:
+    """Cosine and disagreement (member, member_other) at the last epoch.
+
+    `cosine_similarity` is over all trainable parameters; `cosine_similarity_without_biases` leaves out every parameter
+    called bias, as the W&B report did. `disagreement_low` and `_high` are Wilson intervals of each pair;
+    `mean_disagreement` is over all pairs, with a bootstrap interval over test examples, and
+    `disagreement_over_error` divides it by the members' mean error.
+
+    Raises:
+        NotApplicableError: The run has one member.
+    """
+    need_members(run, 2, "similarity_members")
+    settings = run.recipe.analyses.similarity_members
+    last = run.epochs[-1]
+    predicted = log_prob(run, run.members, [last])[:, 0].argmax(axis=-1)
+    axes = (MEMBER, MEMBER_OTHER)
+    variables = {}
+    if last in run.snapshot_epochs:
+        states = parameters(run, [(member, last) for member in run.members])
+        weights_only = [block for name, block in states.items() if name.rpartition(".")[2] != "bias"]
+        every, without = cosine_similarity(states.values()), cosine_similarity(weights_only)
+        variables["cosine_similarity"] = (axes, every, ONE, "cosine between all trainable parameters")
+        variables["cosine_similarity_without_biases"] = (axes, without, ONE, "cosine between all weights but biases")
+        variables["mean_cosine_similarity"] = ((), np.asarray(_pairs(every).mean()), ONE, "mean over all pairs")
+    pairwise = disagreement(predicted)
+    low, high = wilson_interval(pairwise, predicted.shape[-1], confidence=settings.confidence)
+    low, high = _with_diagonal(low, 0.0), _with_diagonal(high, 0.0)  # a network agrees with itself for certain
+    told = "test examples that are given different classes"
+    variables["disagreement"] = (axes, pairwise, FRACTION, told)
+    variables["disagreement_low"] = (axes, low, FRACTION, f"{told}: lower end of Wilson's interval")
+    variables["disagreement_high"] = (axes, high, FRACTION, f"{told}: upper end of Wilson's interval")
+
+    resampled = bootstrap_weights(predicted.shape[-1], resamples=settings.resamples, seed=settings.seed)
+    estimate = mean_interval(disagreement_by_example(predicted), resampled, confidence=settings.confidence)
+    for suffix, value in zip(("", "_low", "_high"), estimate, strict=True):
+        variables[f"mean_disagreement{suffix}"] = ((), np.asarray(value), FRACTION, "mean disagreement over all pairs")
+    error = (predicted != labels(run)).mean()
+    ratio = np.asarray(estimate[0] / error if error > 0 else np.nan)
+    variables["disagreement_over_error"] = ((), ratio, ONE, "mean disagreement over the members' mean error")
+    return dataset(
+        run,
+        "similarity_members",
+        variables,
+        question=QUESTION,
+        reference=REFERENCE,
+        epoch=last,
+        confidence=settings.confidence,
+        resamples=settings.resamples,
+    )
+
+
+def _pairs(matrix: np.ndarray) -> np.ndarray:
+    return matrix[np.triu_indices(len(matrix), 1)]
+
+
+def _with_diagonal(matrix: np.ndarray, value: float) -> np.ndarray:
+    matrix = matrix.copy()
+    np.fill_diagonal(matrix, value)
+    return matrix

@@ -1,0 +1,70 @@
+"""Along one training run: how fast do weights and functions stop changing?"""
+
+import math
+
+import numpy as np
+import xarray as xr
+
+from modescope.analyses.reading import dataset, parameters, predicted_classes
+from modescope.measures.disagreement import disagreement, disagreement_by_example
+from modescope.measures.intervals import bootstrap_weights, mean_interval
+from modescope.measures.weights import cosine_similarity
+from modescope.store.run import Run
+from modescope.types import EPOCH, EPOCH_OTHER, FRACTION, MEMBER, ONE
+
+QUESTION = "Along one training run, how far do the weights and the predictions of its snapshots move apart?"
+REFERENCE = "Fort, Hu & Lakshminarayanan (2019), arXiv:1912.02757, section 3, figure 2a and 2b"
+
+
+def analyze(run: Run) -> xr.Dataset:
+    """Cosine of all trainable parameters and disagreement (member, epoch, epoch_other).
+
+    `late_disagreement` is the mean over all pairs of late snapshots of one member, then over members, with a bootstrap
+    interval over test examples. Where no snapshot was kept, the cosine is NaN.
+    """
+    settings = run.recipe.analyses.similarity_snapshots
+    predicted = predicted_classes(run)
+    axes = (MEMBER, EPOCH, EPOCH_OTHER)
+    cosine = np.full((len(run.members), len(run.epochs), len(run.epochs)), np.nan)
+    kept = np.asarray(run.snapshot_epochs, dtype=int)
+    for member in run.members:
+        if len(kept):
+            states = parameters(run, [(member, int(epoch)) for epoch in kept])
+            cosine[member][np.ix_(kept, kept)] = cosine_similarity(states.values())
+    variables = {
+        "cosine_similarity": (axes, cosine, ONE, "cosine between all trainable parameters"),
+        "disagreement": (
+            axes,
+            np.stack([disagreement(states) for states in predicted]),
+            FRACTION,
+            "test examples that are given different classes",
+        ),
+    }
+    late = late_epochs(run.recipe.training.epochs, settings.late_fraction)
+    if len(late) >= 2:
+        weights = bootstrap_weights(predicted.shape[-1], resamples=settings.resamples, seed=settings.seed)
+        by_example = np.mean([disagreement_by_example(states[late]) for states in predicted], axis=0)
+        estimate = mean_interval(by_example, weights, confidence=settings.confidence)
+        for suffix, value in zip(("", "_low", "_high"), estimate, strict=True):
+            told = f"mean disagreement between two of the epochs {late[0]} to {late[-1]} of one member"
+            variables[f"late_disagreement{suffix}"] = ((), np.asarray(value), FRACTION, told)
+    return dataset(
+        run,
+        "similarity_snapshots",
+        variables,
+        question=QUESTION,
+        reference=REFERENCE,
+        confidence=settings.confidence,
+        resamples=settings.resamples,
+    )
+
+
+def late_epochs(epochs: int, fraction: float) -> list[int]:
+    """The last part of training: the last ceil(fraction x epochs) epochs, never the initialisation.
+
+    Example:
+        >>> late_epochs(10, 0.25)
+        [8, 9, 10]
+    """
+    count = math.ceil(round(fraction * epochs, 9))
+    return list(range(epochs - count + 1, epochs + 1)) if count else []

@@ -1,0 +1,240 @@
+"""The command line: the only place that prints. PyTorch and the rest are imported by the commands that need them."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from modescope.errors import ModescopeError
+
+if TYPE_CHECKING:
+    from modescope.recipe import Recipe
+    from modescope.report.answer import Answer
+    from modescope.store.run import Run
+    from modescope.study import Results
+
+app = typer.Typer(
+    help="Train deep ensembles, keep every epoch, and see why averaging them works.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe's name, or a TOML file.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="RUN", help="The run's folder.", show_default="runs/RECIPE")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: ensemble.members=5.")
+]
+EngineName = Annotated[str, typer.Option("--engine", help="Who trains the members: auto or sequential.")]
+DeviceName = Annotated[str, typer.Option("--device", help="Where: auto, cpu or cuda.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")]
+
+
+@app.command()
+def run(
+    recipe: RecipeName = "digits",
+    output: Output = None,
+    settings: Settings = None,
+    engine: EngineName = "auto",
+    device: DeviceName = "auto",
+    debug: Debug = False,
+) -> None:
+    """Train, analyse, draw and report. Given again, it does what is missing."""
+    from modescope import study
+
+    made, trained = _train(_recipe(recipe, settings), output, engine, device)
+    results = None if trained else study.saved_results(made)
+    if results is None:
+        results = _analyze(made, [])
+        study.report(made, results)
+    elif not made.report.is_file():
+        study.report(made, results)
+    else:
+        out.print("Analyses, figures and page are up to date.")
+    _show_answer(made, results)
+
+
+@app.command()
+def train(
+    recipe: RecipeName,
+    output: Output = None,
+    settings: Settings = None,
+    engine: EngineName = "auto",
+    device: DeviceName = "auto",
+    debug: Debug = False,
+) -> None:
+    """Train the members only. Given again, it resumes, and makes damaged files anew."""
+    _train(_recipe(recipe, settings), output, engine, device)
+
+
+@app.command()
+def analyze(
+    path: RunPath,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which analyses.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Make all analyses of a run, or the named ones."""
+    from modescope.store.run import open_run
+
+    _analyze(open_run(path), names or [])
+
+
+@app.command()
+def report(path: RunPath, debug: Debug = False) -> None:
+    """Draw the figures and write report.html."""
+    from modescope import study
+    from modescope.store.run import open_run
+
+    out.print(f"The page is {study.report(open_run(path))}", soft_wrap=True)
+
+
+@app.command()
+def info(path: RunPath, debug: Debug = False) -> None:
+    """Say what is there, what is missing and what is damaged."""
+    from modescope.analyses import NAMES
+    from modescope.store.epochs import check_member
+    from modescope.store.run import open_run
+
+    found = open_run(path)
+    recipe = found.recipe
+    progress = {member: check_member(found, member) for member in found.members}
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_row("recipe", f"{recipe.name} ({recipe.model.name} on {recipe.data.source})")
+    for member, state in progress.items():
+        whole = len(found.epochs) - len(state.missing)
+        done = "finished" if not state.missing else f"{whole} of {len(found.epochs)} states whole"
+        table.add_row(f"member {member}", done)
+    table.add_row("analyses", ", ".join(name for name in NAMES if found.analysis(name).is_dir()) or "none yet")
+    missing = [name for name in NAMES if not found.analysis(name).is_dir()]
+    if missing:
+        table.add_row("not made", ", ".join(missing))
+    table.add_row("page", str(found.report) if found.report.is_file() else "none yet")
+    out.print(table)
+    damaged = [error for state in progress.values() for error in state.damaged]
+    for error in damaged:
+        err.print(str(error), markup=False)
+    if damaged:
+        raise typer.Exit(1)
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this recipe's TOML.")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a recipe.")] = False,
+    debug: Debug = False,
+) -> None:
+    """List the built-in recipes, or print one as TOML to start from."""
+    import json
+
+    from modescope import recipe
+
+    if schema:
+        typer.echo(json.dumps(recipe.schema(), indent=2))
+    elif name is None:
+        table = Table(box=None, pad_edge=False)
+        for title in ("recipe", "network", "data", "members", "epochs"):
+            table.add_column(title)
+        for builtin in recipe.builtin_names():
+            loaded = recipe.load(builtin)
+            numbers = str(loaded.ensemble.members), str(loaded.training.epochs)
+            table.add_row(builtin, loaded.model.name, loaded.data.source, *numbers)
+        out.print(table)
+    else:
+        if name not in recipe.builtin_names():
+            recipe.load(name)  # says what is wrong with it, or that there is none
+        text = recipe.builtin_text(name) if name in recipe.builtin_names() else recipe.load(name).toml()
+        typer.echo(text, nl=False)
+
+
+def main() -> None:
+    """Run the command line; errors become one paragraph and an exit code."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        app()
+    except KeyboardInterrupt:
+        err.print("Stopped. Every finished epoch is on disk; the same command goes on from there.")
+        sys.exit(130)
+    except ModescopeError as error:
+        if debug:
+            raise
+        err.print(str(error), markup=False)
+        sys.exit(error.exit_code)
+    except Exception as error:  # a fault of ours, or of the machine: still one paragraph
+        if debug:
+            raise
+        err.print(f"Unexpected {type(error).__name__}: {error}. --debug shows where it happened.", markup=False)
+        sys.exit(1)
+
+
+def _recipe(name: str, settings: list[str] | None) -> "Recipe":
+    from modescope.recipe import load
+
+    return load(name, settings or [])
+
+
+def _train(recipe: "Recipe", output: Path | None, engine: str, device: str) -> "tuple[Run, bool]":
+    """Train what is missing; the run, and whether anything was."""
+    from modescope import study
+    from modescope.progress import LiveProgress, PlainProgress
+
+    training = study.plan(recipe, output or Path("runs") / recipe.name, engine=engine, device=device)
+    found, epochs = training.run, recipe.training.epochs
+    for told in (*map(str, training.damaged), *training.warnings):
+        err.print(told, markup=False)
+    members = {member: state.finished for member, state in training.job.members.items()}
+    if not members:
+        out.print(
+            f"Nothing to train: all {len(found.members)} members of {found.path} have finished their {epochs} epochs.",
+            soft_wrap=True,
+        )
+        return found, False
+    out.print(
+        f"Training {len(members)} of {len(found.members)} members of {recipe.model.name} on {recipe.data.source} "
+        f"into {found.path} ({training.engine} engine, {training.job.device.type}).",
+        soft_wrap=True,
+    )
+    lines = LiveProgress(out, members, epochs) if out.is_terminal else PlainProgress(out, epochs)
+    with lines as on_epoch:
+        study.carry_out(training, on_epoch)
+    return found, True
+
+
+def _analyze(found: "Run", names: list[str]) -> "Results":
+    from modescope import study
+
+    def done(name: str, seconds: float) -> None:
+        out.print(f"Analysed {name} ({seconds:.1f} s).")
+
+    results = study.analyze(found, names, done)
+    for name, why in results.left_out.items():
+        out.print(f"Left out {name}: {why}", soft_wrap=True)
+    return results
+
+
+def _show_answer(found: "Run", results: "Results") -> None:
+    from modescope.report.answer import answer
+
+    told: Answer = answer(results.datasets)
+    table = Table(box=None, pad_edge=False)
+    for title in ("measured on the test data", "value", "interval", ""):
+        table.add_column(title, no_wrap=title == "value")
+    for finding in told.findings:
+        table.add_row(finding.what, finding.value, finding.interval, finding.note)
+    out.print()
+    out.print(table)
+    for sentence in told.sentences:
+        out.print(f"\n{sentence}", markup=False)
+    out.print(f"\nThe page is {found.report}", soft_wrap=True, markup=False)
+
+
+if __name__ == "__main__":
+    main()

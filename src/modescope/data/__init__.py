@@ -1,0 +1,69 @@
+"""A data source becomes a training and a test split."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from modescope import seeds
+from modescope.data.digits import read_digits
+from modescope.data.folder import read_folder
+from modescope.data.function import read_function
+from modescope.data.hub import read_hub, read_parquet
+from modescope.data.npz import read_npz
+from modescope.data.split import Arrays, DataSet, Split, fingerprint
+from modescope.errors import DataError
+from modescope.recipe import DataSettings
+
+__all__ = ["SOURCES", "DataSet", "Split", "load_data"]
+
+SOURCES: dict[str, Callable[[str], Arrays]] = {
+    "digits": read_digits,
+    "hf": read_hub,
+    "parquet": read_parquet,
+    "npz": read_npz,
+    "images": read_folder,
+}
+
+
+def load_data(settings: DataSettings) -> DataSet:
+    """The data set that a recipe names.
+
+    Args:
+        settings: The `[data]` section of a recipe.
+
+    Returns:
+        Both splits, cut down to the asked numbers of examples by a draw that depends on nothing but the data's size.
+
+    Raises:
+        DataError: The source is unknown, missing, damaged, or not fit for training a classifier.
+    """
+    kind, colon, address = settings.source.partition(":")
+    if kind in SOURCES and (colon or kind == "digits"):
+        arrays = SOURCES[kind](address)
+    elif colon and "." not in kind and "/" in address:
+        raise DataError(f"{kind!r} is no kind of data source. Those are {_kinds()}.")
+    elif colon:
+        arrays = read_function(settings.source)
+    else:
+        raise DataError(f"{settings.source!r} is no data source. Those are {_kinds()}.")
+    return DataSet(
+        train=_part(arrays.train_inputs, arrays.train_labels, settings.train_examples, "train"),
+        test=_part(arrays.test_inputs, arrays.test_labels, settings.test_examples, "test"),
+        class_names=arrays.class_names,
+        brightest=arrays.brightest,
+        fingerprint=fingerprint(arrays),
+    )
+
+
+def _part(inputs: np.ndarray, labels: np.ndarray, wanted: int | str, name: str) -> Split:
+    if wanted == "all":
+        return Split(inputs, labels)
+    if wanted > len(labels):
+        raise DataError(f"data.{name}_examples asks for {wanted} examples; the source has {len(labels)}.")
+    order = np.random.default_rng(seeds.seed(0, 0, f"{name}_examples")).permutation(len(labels))
+    chosen = np.sort(order[:wanted])
+    return Split(np.asarray(inputs)[chosen], np.asarray(labels)[chosen])
+
+
+def _kinds() -> str:
+    return "digits, hf:REPO[:CONFIG], parquet:DIR, npz:FILE, images:DIR and package.module:function"

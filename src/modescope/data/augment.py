@@ -1,0 +1,84 @@
+"""Augmentations: maps of a whole batch of images at once, each image drawing for itself from an explicit generator."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+Images = Float[Tensor, "batch channel height width"]
+Augmentation = Callable[[Images, torch.Generator], Images]
+
+
+def report_augmentation(images: Images, generator: torch.Generator) -> Images:
+    """Pad with zeros by an eighth of the size, crop back at random, shift the brightness, clip to [0, 1]; no flip.
+
+    For 32 x 32 images: 40 x 40, a crop of 32 x 32, a shift uniform in [-0.5, 0.5].
+
+    Reference: the W&B report's ResNet20v1 (Paul & Thakur 2020, ayulockin/LossLandscape).
+
+    Args:
+        images: In [0, 1].
+        generator: Draws the crops and the shifts.
+
+    Returns:
+        Images of the same shape in [0, 1].
+    """
+    count, _, height, width = images.shape
+    rows, columns = height // 8, width // 8
+    padded = F.pad(images, (columns, columns, rows, rows)).permute(0, 2, 3, 1)
+    top = torch.randint(0, 2 * rows + 1, (count, 1), generator=generator)
+    left = torch.randint(0, 2 * columns + 1, (count, 1), generator=generator)
+    shift = torch.rand((count, 1, 1, 1), generator=generator, dtype=images.dtype) - 0.5
+    device = images.device
+    example = torch.arange(count, device=device)[:, None, None]
+    row = (top + torch.arange(height)).to(device)[:, :, None]
+    column = (left + torch.arange(width)).to(device)[:, None, :]
+    cropped = padded[example, row, column].permute(0, 3, 1, 2)
+    return (cropped + shift.to(device)).clamp(0, 1)
+
+
+def keras_resnet_augmentation(images: Images, generator: torch.Generator) -> Images:
+    """Shift by up to a tenth of height and width, to fractions of a pixel, and flip half of the images left to right.
+
+    Between pixels values are interpolated linearly; beyond the edge the edge's value goes on.
+
+    Reference: the Keras cifar10_resnet example, `ImageDataGenerator(width_shift_range=0.1, height_shift_range=0.1,
+    horizontal_flip=True)`, whose defaults are `fill_mode="nearest"` and linear interpolation.
+
+    Args:
+        images: In any range.
+        generator: Draws the shifts and the flips.
+
+    Returns:
+        Images of the same shape.
+    """
+    count, _, height, width = images.shape
+    draws = torch.rand((3, count), generator=generator, dtype=images.dtype).to(images.device)
+    down, right = (0.2 * draws[0] - 0.1) * height, (0.2 * draws[1] - 0.1) * width
+    flipped = draws[2] < 0.5
+    row = torch.arange(height, dtype=images.dtype, device=images.device) + down[:, None]
+    column = torch.arange(width, dtype=images.dtype, device=images.device) + right[:, None]
+    column = torch.where(flipped[:, None], column.flip(1), column)
+    return _interpolated(_interpolated(images, row, 2), column, 3)
+
+
+def _interpolated(images: Images, position: Float[Tensor, "batch size"], axis: int) -> Images:
+    """Images read at fractional positions along one axis, each image at its own; the edge is repeated outwards."""
+    last = images.shape[axis] - 1
+    position = position.clamp(0, last)
+    below = position.floor().long().clamp(max=max(last - 1, 0))
+    weight = position - below
+    shape = [len(images), 1, 1, 1]
+    shape[axis] = position.shape[1]
+    index = below.reshape(shape).expand(images.shape)
+    above = (below + 1).clamp(max=last).reshape(shape).expand(images.shape)
+    return torch.lerp(images.gather(axis, index), images.gather(axis, above), weight.reshape(shape))
+
+
+AUGMENTATIONS: dict[str, Augmentation | None] = {
+    "none": None,
+    "report": report_augmentation,
+    "keras-resnet": keras_resnet_augmentation,
+}

@@ -1,0 +1,127 @@
+"""Decoded images, kept on disk: encoded images are decoded once into one uint8 array and mapped into memory after."""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from modescope.data.split import Arrays
+from modescope.errors import DataError
+from modescope.files import replaced_folder, room_for
+
+_ARRAYS = ("train_inputs", "train_labels", "test_inputs", "test_labels")
+_LAYOUT = "1"  # changes when what is cached changes
+"""Images decoded at a time: enough to keep every thread busy, little enough to hold in memory."""
+_BLOCK = 4096
+
+
+def cache_folder() -> Path:
+    """Where decoded data are kept: `$MODESCOPE_CACHE`, else `$XDG_CACHE_HOME/modescope`, else `~/.cache/modescope`."""
+    named = os.environ.get("MODESCOPE_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modescope"
+
+
+def key_of(parts: Iterable[bytes]) -> str:
+    """The name under which the data made from these bytes are kept."""
+    digest = hashlib.sha256(_LAYOUT.encode())
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:32]
+
+
+def cached(key: str, decode: Callable[[Path], Arrays]) -> Arrays:
+    """The data kept under this key; decoded into a new folder if they are not there, or not whole.
+
+    Args:
+        key: From `key_of`.
+        decode: Gets a folder to write large arrays to, returns the data.
+
+    Returns:
+        The data, with inputs mapped into memory, read-only.
+
+    Raises:
+        DiskFullError: There is no room for them.
+    """
+    folder = cache_folder() / key
+    try:
+        return _opened(folder)
+    except (OSError, ValueError, KeyError):  # not there, or cut short: made again below
+        shutil.rmtree(folder, ignore_errors=True)
+    with replaced_folder(folder) as temporary:
+        arrays = decode(temporary)
+        for name in _ARRAYS:
+            if not (temporary / f"{name}.npy").exists():
+                np.save(temporary / f"{name}.npy", getattr(arrays, name))
+        meta = {"class_names": arrays.class_names, "brightest": arrays.brightest}
+        (temporary / "meta.json").write_text(json.dumps(meta))
+    return _opened(folder)
+
+
+def _opened(folder: Path) -> Arrays:
+    meta = json.loads((folder / "meta.json").read_text())
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
+    return Arrays(**arrays, class_names=tuple(meta["class_names"]), brightest=meta["brightest"])
+
+
+def decode_images(encoded: Sequence[bytes], path: Path, names: Callable[[int], str]) -> np.ndarray:
+    """Decode images of one size into a uint8 array (example, height, width, channel) on disk.
+
+    Grey images keep one channel; everything else becomes RGB, and so do grey ones among coloured ones.
+
+    Args:
+        encoded: The files' contents: PNG, JPEG, or whatever Pillow reads.
+        path: The `.npy` file to write.
+        names: What messages call image n.
+
+    Returns:
+        The array, mapped into memory.
+
+    Raises:
+        DataError: An image cannot be decoded, or has another size than the first.
+        DiskFullError: There is no room for the array.
+    """
+    first = _image(encoded[0], names(0))
+    width, height = first.size
+    with ThreadPoolExecutor() as pool, room_for(path):
+
+        def mode(index: int) -> str:
+            return _image(encoded[index], names(index)).mode
+
+        grey = all(found in ("L", "1", "I", "I;16") for found in pool.map(mode, range(len(encoded))))
+        channels = 1 if grey else 3
+        shape = (len(encoded), height, width, channels)
+        decoded = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+
+        def pixels(index: int) -> np.ndarray:
+            image = _image(encoded[index], names(index))
+            if image.size != (width, height):
+                raise DataError(
+                    f"{names(index)} is {image.size[0]} x {image.size[1]} pixels, {names(0)} is {width} x {height}: "
+                    "bring all images to one size first."
+                )
+            try:
+                return np.asarray(image.convert("L" if grey else "RGB")).reshape(height, width, channels)
+            except OSError as error:
+                raise DataError(f"{names(index)} cannot be decoded: {error}.") from None
+
+        for start in range(0, len(encoded), _BLOCK):
+            block = range(start, min(start + _BLOCK, len(encoded)))
+            decoded[block.start : block.stop] = list(pool.map(pixels, block))
+        decoded.flush()
+    return decoded
+
+
+def _image(content: bytes, name: str) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content))
+    except (UnidentifiedImageError, OSError, TypeError):
+        raise DataError(f"{name} is not an image that can be decoded.") from None

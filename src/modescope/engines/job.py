@@ -1,0 +1,35 @@
+"""The small interface of all engines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from modescope.data import DataSet
+from modescope.store.epochs import Progress
+from modescope.store.run import Run
+from modescope.types import OnEpoch
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be trained."""
+
+    run: Run
+    data: DataSet
+    device: torch.device
+    members: Mapping[int, Progress]  # those with something missing, and what is missing of each
+
+
+class Engine(Protocol):
+    """Trains the members of a job and puts every epoch on disk as it is finished."""
+
+    def __call__(self, job: Job, on_epoch: OnEpoch) -> None:
+        """Train all members of the job; the failure of one does not stop the others.
+
+        Raises:
+            MembersFailedError: Some members could not be trained.
+            DiskFullError: There is no room for what is trained.
+        """
+        ...

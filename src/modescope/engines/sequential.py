@@ -1,0 +1,23 @@
+"""`sequential`: one member after another, in this process."""
+
+from modescope.data.tensors import in_memory
+from modescope.engines.job import Job
+from modescope.errors import DiskFullError, MembersFailedError, RequestError
+from modescope.training.member import DTYPES, train_member
+from modescope.types import OnEpoch
+
+
+def train_sequentially(job: Job, on_epoch: OnEpoch) -> None:
+    """Train the members of a job one after another; see `Engine`."""
+    recipe = job.run.recipe
+    data = in_memory(job.data, recipe.data, dtype=DTYPES[recipe.training.precision], device=job.device)
+    failures: dict[int, BaseException] = {}
+    for member, progress in job.members.items():
+        try:
+            train_member(job.run, data, member, progress, on_epoch)
+        except (DiskFullError, RequestError):  # the others would meet the same
+            raise
+        except Exception as error:  # one member's failure, whatever it is, must not cost the others
+            failures[member] = error
+    if failures:
+        raise MembersFailedError(failures)

@@ -1,0 +1,36 @@
+"""Scores by the number of members."""
+
+import xarray as xr
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from modescope.figures.style import ACCENT, MUTED, figure
+from modescope.types import SIZE
+
+CAPTION = (
+    "Mean over all subsets of that many members (or over a stated number of random ones). Band: 95 % interval from a "
+    "paired bootstrap over the test examples. Thin bars: worst and best subset, that is, how much the choice of members "
+    "matters. Higher is better for accuracy, lower for the others."
+)
+_PANELS = (
+    ("accuracy", "accuracy"),
+    ("nll", "negative log-likelihood (nat)"),
+    ("brier", "Brier score (0 to 2)"),
+    ("ece", "calibration error (ECE)"),
+)
+
+
+def draw(dataset: xr.Dataset) -> Figure:
+    """Four panels: accuracy, NLL, Brier score, calibration error."""
+    drawn = figure(4.4)
+    sizes = dataset[SIZE].to_numpy()
+    for axes, (name, label) in zip(drawn.subplots(2, 2, sharex=True).flat, _PANELS, strict=True):
+        worst, best = dataset[f"{name}_subset_min"], dataset[f"{name}_subset_max"]
+        axes.vlines(sizes, worst, best, color=MUTED, linewidth=0.8)
+        axes.fill_between(sizes, dataset[f"{name}_low"], dataset[f"{name}_high"], color=ACCENT, alpha=0.2, linewidth=0)
+        axes.plot(sizes, dataset[name], "o-", color=ACCENT, markersize=3.5)
+        axes.set_ylabel(label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in drawn.axes[2:]:
+        axes.set_xlabel("members in the ensemble")
+    return drawn

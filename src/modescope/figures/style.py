@@ -1,0 +1,107 @@
+"""One look for all figures: sizes, colours, files. Nothing global is changed."""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+SUFFIXES = ("png", "svg", "pdf")
+WIDTH = 7.0  # inches: a full text width
+# ten colours that stay apart for every kind of colour vision (Petroff 2021, arXiv:2107.02270)
+PALETTE = (
+    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+)  # fmt: skip
+INK, MUTED, ACCENT = "#222222", "#8a8a8a", PALETTE[0]
+SIMILAR, DIFFERENT = "viridis", "magma"  # colour maps: high = alike; high = unlike
+
+_STYLE = {
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "font.size": 8.5,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.6,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "lines.linewidth": 1.2,
+    "lines.solid_capstyle": "round",
+    "svg.fonttype": "path",  # looks the same wherever it is opened
+    "svg.hashsalt": "modescope",  # the same figure, the same file
+    "pdf.fonttype": 42,
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """The house style, for what is drawn inside."""
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def figure(height: float, width: float = WIDTH) -> Figure:
+    """An empty figure of that many inches whose parts find their own room."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def member_colours(count: int) -> list[str]:
+    """A colour for each member; beyond ten they come from a continuous map."""
+    if count <= len(PALETTE):
+        return list(PALETTE[:count])
+    return [mpl.colors.to_hex(colour) for colour in mpl.colormaps["turbo"](np.linspace(0.05, 0.95, count))]
+
+
+def heatmap(
+    axes: Axes, values: np.ndarray, colours: str, *, low: float | None = None, high: float | None = None
+) -> AxesImage:
+    """A matrix with its first row on top."""
+    axes.spines[:].set_visible(False)
+    return axes.imshow(values, cmap=colours, vmin=low, vmax=high, interpolation="nearest", aspect="equal")
+
+
+def annotate(axes: Axes, image: AxesImage, values: np.ndarray, form: str, size: float = 6.0) -> None:
+    """Write each cell's value into it, dark on light and light on dark."""
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            red, green, blue, _ = image.cmap(image.norm(value))
+            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+            axes.text(
+                column, row, format(value, form), ha="center", va="center", fontsize=size,
+                color="white" if dark else INK,
+            )  # fmt: skip
+
+
+def name_ticks(axes: Axes, names: Sequence[str], *, x: bool = True, y: bool = True) -> None:
+    """Names at the cells of a matrix, thinned where there are many and turned where they are long."""
+    step = max(1, -(-len(names) // 20))
+    places = np.arange(0, len(names), step)
+    shown = [names[place] for place in places]
+    if x:
+        axes.set_xticks(places, shown, rotation=90 if max(map(len, shown)) > 2 else 0)
+    if y:
+        axes.set_yticks(places, shown)
+
+
+def encode(figure: Figure, suffix: str) -> bytes:
+    """The file of a figure, without a date, so that the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    dateless = {"png": {"Software": "modescope"}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    with styled():
+        figure.savefig(buffer, format=suffix, metadata=dateless[suffix])
+    return buffer.getvalue()

@@ -1,0 +1,87 @@
+"""What a person sees while members train: one live line a member, or plain lines where the output is no terminal."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from modescope.types import EpochRecord
+
+_QUIET_SECONDS = 10.0  # between plain lines about one and the same member
+
+
+class LiveProgress:
+    """One line a member with epoch, loss, accuracy and time left, and one line for all of them."""
+
+    def __init__(self, console: Console, members: dict[int, int], epochs: int) -> None:
+        """Take the members with the number of epochs that each has behind it, of `epochs` each."""
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("epoch {task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[told]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._epochs = epochs
+        self._members: dict[int, TaskID] = {
+            member: self._progress.add_task(
+                f"member {member:>3}", total=epochs, completed=max(done, 0), start=False, told=""
+            )
+            for member, done in members.items()
+        }
+        done = sum(max(done, 0) for done in members.values())
+        self._all = self._progress.add_task("all members", total=epochs * len(members), completed=done, told="")
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Draw a last time."""
+        self._progress.stop()
+
+    def __call__(self, member: int, record: EpochRecord) -> None:
+        """Show a member's newest epoch."""
+        task = self._members[member]
+        self._progress.start_task(task)
+        self._progress.update(task, completed=record.epoch, told=_told(record))
+        behind = sum(self._progress.tasks[line].completed for line in self._members.values())
+        self._progress.update(self._all, completed=behind)
+
+
+class PlainProgress:
+    """A line when a member begins, when it ends, and in between no more often than every ten seconds."""
+
+    def __init__(self, console: Console, epochs: int) -> None:
+        """Take the number of epochs of each member."""
+        self._console = console
+        self._epochs = epochs
+        self._said: dict[int, float] = {}
+        self._begun: dict[int, tuple[int, float]] = {}
+
+    def __enter__(self) -> Self:
+        """Nothing to begin."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Nothing to end."""
+
+    def __call__(self, member: int, record: EpochRecord) -> None:
+        """Write a line about a member's newest epoch, unless one was written just now."""
+        now = time.monotonic()
+        first, began = self._begun.setdefault(member, (record.epoch, now))
+        if record.epoch < self._epochs and now - self._said.get(member, -_QUIET_SECONDS) < _QUIET_SECONDS:
+            return
+        self._said[member] = now
+        done = record.epoch - first
+        left = f", {(now - began) / done * (self._epochs - record.epoch):.0f} s left" if done else ""
+        line = f"member {member}: epoch {record.epoch}/{self._epochs}, {_told(record)}"
+        self._console.print(line + (left if record.epoch < self._epochs else ""), highlight=False, soft_wrap=True)
+
+
+def _told(record: EpochRecord) -> str:
+    return f"test loss {record.test_loss:.3f}, accuracy {100 * record.test_accuracy:.1f} %"

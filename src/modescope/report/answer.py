@@ -1,0 +1,123 @@
+"""The answer in plain words: what the ensemble gains, and how different its members are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import xarray as xr
+
+from modescope.types import MEMBER, MEMBER_OTHER, SIZE
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the answer."""
+
+    what: str
+    value: str
+    interval: str  # `low to high`; empty where there is none
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run found, as sentences and as a table."""
+
+    sentences: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+def answer(results: Mapping[str, xr.Dataset]) -> Answer:
+    """The answer that these analyses give; what was not analysed is not spoken of."""
+    sentences: list[str] = []
+    findings: list[Finding] = []
+    if "ensemble_size" in results:
+        _gain(results["ensemble_size"], sentences, findings)
+    if "similarity_members" in results:
+        _differences(results, sentences, findings)
+    elif "late_disagreement" in results.get("similarity_snapshots", {}):
+        findings.append(_late(results["similarity_snapshots"]))
+    if "mean_rank_correlation_members" in results.get("hardness", {}):
+        _hard(results["hardness"], sentences, findings)
+    return Answer(tuple(sentences), tuple(findings))
+
+
+def _gain(sizes: xr.Dataset, sentences: list[str], findings: list[Finding]) -> None:
+    members = int(sizes[SIZE][-1])
+    one, all_of_them = sizes.isel({SIZE: 0}), sizes.isel({SIZE: -1})
+    confidence = f"{sizes.attrs['confidence']:.0%}"
+    findings.append(Finding("one member's accuracy", *_percent(one, "accuracy"), f"mean of {members}"))
+    if members == 1:
+        sentences.append("One member is no ensemble: train more to see what averaging would gain.")
+        return
+    findings.append(Finding(f"accuracy of all {members} averaged", *_percent(all_of_them, "accuracy")))
+    value, interval = _percent(all_of_them, "accuracy_gain", sign=True, unit="points")
+    findings.append(Finding("gain in accuracy", value, interval, "paired"))
+    for metric, name in (("nll", "log-likelihood loss (nat)"), ("brier", "Brier score"), ("ece", "calibration error")):
+        text = f"{float(one[metric]):.3f} -> {float(all_of_them[metric]):.3f}"
+        ends = f"{float(all_of_them[metric + '_gain_low']):+.3f} to {float(all_of_them[metric + '_gain_high']):+.3f}"
+        findings.append(Finding(name, text, ends, "of the change; less is better"))
+    low, high = float(all_of_them["accuracy_gain_low"]), float(all_of_them["accuracy_gain_high"])
+    told = f"({confidence} interval {interval})"
+    if low > 0:
+        said = f"Averaging all {members} members is more accurate than one of them by {value} {told}."
+    elif high < 0:
+        said = f"Averaging all {members} members is less accurate than one of them, by {value} {told}."
+    else:
+        said = (
+            f"These test examples cannot tell whether averaging all {members} members is more accurate than one of "
+            f"them: the difference is {value} {told}."
+        )
+    sentences.append(said)
+
+
+def _differences(results: Mapping[str, xr.Dataset], sentences: list[str], findings: list[Finding]) -> None:
+    pairs = results["similarity_members"]
+    value, interval = _percent(pairs, "mean_disagreement")
+    ratio = float(pairs["disagreement_over_error"])
+    note = f"{ratio:.2f} of their error" if ratio == ratio else ""
+    findings.append(Finding("two members disagree on", value, interval, note))
+    told = f"Two members give different classes to {value} of the test examples"
+    snapshots = results.get("similarity_snapshots", {})
+    if "late_disagreement" in snapshots:
+        late = _late(snapshots)
+        findings.append(late)
+        apart, together = float(pairs["mean_disagreement"]), float(snapshots["late_disagreement"])
+        clear = float(pairs["mean_disagreement_low"]) > float(snapshots["late_disagreement_high"])
+        if clear and together > 0:
+            told += f", {apart / together:.1f} times as many as two late snapshots of one member ({late.value}): "
+            told += "members are different functions, snapshots of one run are variations of one"
+        else:
+            told += f"; two late snapshots of one member, to {late.value}"
+    sentences.append(told + ".")
+    if "cosine_similarity" in pairs:
+        cosine = pairs["cosine_similarity"]
+        others = cosine.where(cosine[MEMBER] != cosine[MEMBER_OTHER])
+        mean, low, high = float(pairs["mean_cosine_similarity"]), float(others.min()), float(others.max())
+        findings.append(Finding("cosine between members' weights", f"{mean:.3f}", f"{low:.3f} to {high:.3f}", "range"))
+
+
+def _late(snapshots: xr.Dataset) -> Finding:
+    told = str(snapshots["late_disagreement"].attrs["long_name"]).partition("between ")[2]
+    epochs = told.removeprefix("two of the ").removesuffix(" of one member")
+    return Finding("two late snapshots of one member", *_percent(snapshots, "late_disagreement"), epochs)
+
+
+def _hard(hardness: xr.Dataset, sentences: list[str], findings: list[Finding]) -> None:
+    name = "mean_rank_correlation_members"
+    low, high = float(hardness[name + "_low"]), float(hardness[name + "_high"])
+    value = f"{float(hardness[name]):.2f}"
+    findings.append(Finding("rank correlation of members' losses", value, f"{low:.2f} to {high:.2f}", "0 by chance"))
+    name, hardest = "mean_hardest_overlap_members", f"hardest {hardness.attrs['fraction']:.0%}"
+    chance = f"{100 * float(hardness['hardest_overlap_chance']):.1f} %"
+    value, interval = _percent(hardness, name)
+    findings.append(Finding(f"shared part of the {hardest}", value, interval, f"{chance} by chance"))
+    sentences.append(
+        f"Of one member's {hardest} of the test examples, another member's {hardest} hold {value}; chance would give "
+        f"{chance}."
+    )
+
+
+def _percent(values: xr.Dataset, name: str, *, sign: bool = False, unit: str = "%") -> tuple[str, str]:
+    form = "+.1f" if sign else ".1f"
+    value, low, high = (100 * float(values[name + suffix]) for suffix in ("", "_low", "_high"))
+    return f"{value:{form}} {unit}", f"{low:{form}} to {high:{form}} {unit}"

@@ -1,0 +1,87 @@
+"""How a run was made: versions, machine, data, engine, and the seconds of each stage."""
+
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from modescope.errors import RunError
+from modescope.files import write_text
+from modescope.store.run import Run
+
+PACKAGES = ("modescope", "torch", "numpy", "scipy", "scikit-learn", "xarray", "zarr", "safetensors", "matplotlib")
+
+
+def read_provenance(run: Run) -> dict[str, Any]:
+    """What is recorded; empty if nothing is, or nothing readable."""
+    try:
+        return json.loads(run.provenance.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def record_provenance(run: Run, **facts: object) -> None:
+    """Lay new facts over what is recorded; a fact that is a dictionary is laid over the old dictionary key by key.
+
+    Raises:
+        DiskFullError: There is no room for it.
+    """
+    recorded = read_provenance(run)
+    for name, fact in facts.items():
+        recorded[name] = {**recorded.get(name, {}), **fact} if isinstance(fact, dict) else fact
+    write_text(run.provenance, json.dumps(recorded, indent=2) + "\n")
+
+
+def add_seconds(run: Run, stage: str, seconds: float) -> None:
+    """Add to the seconds that a stage has taken over all commands."""
+    before = read_provenance(run).get("seconds", {}).get(stage, 0.0)
+    record_provenance(run, seconds={stage: round(before + seconds, 3)})
+
+
+def record_making(run: Run, *, engine: str, device: torch.device, data: dict[str, object]) -> None:
+    """Record who trains the run, with what, and on which data.
+
+    Raises:
+        RunError: The run was begun with other data, so that its members would not be comparable.
+    """
+    before = read_provenance(run).get("data", {}).get("sha256")
+    if before is not None and before != data["sha256"]:
+        raise RunError(
+            f"{run.path} was made from other data: their SHA-256 was {before[:12]}..., that of {data['source']} is now "
+            f"{str(data['sha256'])[:12]}.... Name another folder with -o, or restore the data."
+        )
+    record_provenance(
+        run,
+        recipe=run.recipe.name,
+        recipe_sha256=run.recipe.sha256(),
+        data=data,
+        engine=engine,
+        device=_device(device),
+        machine={"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
+        versions={"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _device(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,43 @@
+"""Results: one xarray Dataset an analysis, as `analyses/NAME.zarr`."""
+
+import shutil
+
+import numpy as np
+import xarray as xr
+
+from modescope.errors import RunError
+from modescope.files import replaced_folder
+from modescope.store.run import Run
+
+
+def write_result(run: Run, name: str, dataset: xr.Dataset) -> None:
+    """Put the Dataset of an analysis in its place; the old one stands until the new one is whole.
+
+    Raises:
+        DiskFullError: There is no room for it.
+    """
+    # zarr's third format has variable-length strings, but no numpy fixed-length ones
+    texts = {key: values.astype(np.dtypes.StringDType()) for key, values in dataset.variables.items() if _text(values)}
+    with replaced_folder(run.analysis(name)) as folder:
+        shutil.rmtree(folder)
+        dataset.assign_coords(texts).to_zarr(folder, mode="w", zarr_format=3, consolidated=False)
+
+
+def read_result(run: Run, name: str) -> xr.Dataset:
+    """The Dataset of an analysis, in memory.
+
+    Raises:
+        RunError: The analysis has not been made, or its files cannot be read.
+    """
+    path = run.analysis(name)
+    again = f"`modescope analyze {run.path} {name}` makes it."
+    if not path.is_dir():
+        raise RunError(f"{run.path} has no {name} yet. {again}")
+    try:
+        return xr.open_zarr(path, chunks=None, consolidated=False).load()
+    except Exception as error:  # zarr raises whatever its codecs and its JSON reader raise
+        raise RunError(f"{path} cannot be read ({type(error).__name__}: {error}). {again}") from error
+
+
+def _text(variable: xr.Variable) -> bool:
+    return variable.dtype.kind in "UT"

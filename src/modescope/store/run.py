@@ -1,0 +1,119 @@
+"""A run's directory: where everything is, how it is made, and what makes two commands mean the same run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from modescope.errors import RecipeError, RunError
+from modescope.recipe import Recipe, differences, parse
+from modescope.files import sweep, write_text
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory and the recipe in it. Holds no open files; every method names a place."""
+
+    path: Path
+    recipe: Recipe
+
+    @property
+    def members(self) -> range:
+        """The members that the recipe asks for."""
+        return range(self.recipe.ensemble.members)
+
+    @property
+    def epochs(self) -> range:
+        """The epochs that the recipe asks for, the initialisation (0) included."""
+        return range(self.recipe.states)
+
+    @property
+    def snapshot_epochs(self) -> tuple[int, ...]:
+        """The epochs whose weights are kept, in order."""
+        return tuple(sorted(self.recipe.snapshots.kept(self.recipe.training.epochs)))
+
+    def member(self, member: int) -> Path:
+        """The folder of one member."""
+        return self.path / "members" / f"{member:03d}"
+
+    def snapshot(self, member: int, epoch: int) -> Path:
+        """Parameters and buffers of one member at the end of one epoch."""
+        return self.member(member) / "snapshots" / f"{epoch:03d}.safetensors"
+
+    def ledger(self, member: int) -> Path:
+        """The SHA-256 of every snapshot of one member, as `sha256sum` writes them."""
+        return self.member(member) / "snapshots" / "SHA256SUMS"
+
+    def history(self, member: int) -> Path:
+        """One line of JSON an epoch."""
+        return self.member(member) / "history.jsonl"
+
+    def resume(self, member: int) -> Path:
+        """What training goes on from."""
+        return self.member(member) / "resume.safetensors"
+
+    @property
+    def predictions(self) -> Path:
+        """The test predictions of all members and epochs."""
+        return self.path / "predictions.zarr"
+
+    @property
+    def provenance(self) -> Path:
+        """How the run was made."""
+        return self.path / "provenance.json"
+
+    def analysis(self, name: str) -> Path:
+        """The Dataset of one analysis."""
+        return self.path / "analyses" / f"{name}.zarr"
+
+    def figure(self, name: str, suffix: str) -> Path:
+        """The figure of one analysis, as `png`, `svg` or `pdf`."""
+        return self.path / "figures" / f"{name}.{suffix}"
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.path / "report.html"
+
+
+def open_run(path: Path) -> Run:
+    """An existing run.
+
+    Raises:
+        RunError: The folder does not exist, or is no run.
+    """
+    file = path / "recipe.toml"
+    if not path.is_dir():
+        raise RunError(f"There is no run at {path}. `modescope run -o {path}` makes one.")
+    if not file.is_file():
+        raise RunError(f"{path} is no run: it has no recipe.toml. Name a folder that `modescope train` or `run` made.")
+    try:
+        return Run(path, parse(file.read_text(encoding="utf-8"), origin=str(file)))
+    except (RecipeError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} is a run whose recipe cannot be read. {error}") from None
+
+
+def start_run(path: Path, recipe: Recipe) -> Run:
+    """The run of this recipe at this place: a new one, or the one that is there.
+
+    A run may be renamed and looked at with other analysis settings; what trains its members is fixed.
+
+    Raises:
+        RunError: The place holds something else, or a run whose members another recipe trains.
+    """
+    if path.exists() and not path.is_dir():
+        raise RunError(f"{path} is a file; the output must be a folder. Name another one with -o.")
+    if path.is_dir() and any(path.iterdir()) and not (path / "recipe.toml").is_file():
+        raise RunError(
+            f"{path} is not empty and is no run (it has no recipe.toml), so nothing was written there. Name an empty "
+            "or a new folder with -o."
+        )
+    if (path / "recipe.toml").is_file():
+        different = differences(open_run(path).recipe, recipe)
+        if different:
+            told = "; ".join(f"{key} is {ours!r} there and {theirs!r} here" for key, (ours, theirs) in different.items())
+            raise RunError(
+                f"{path} was made by another recipe: {told}. Name another folder with -o, or give the same recipe."
+            )
+        sweep(path)
+    run = Run(path, recipe)
+    write_text(path / "recipe.toml", recipe.toml())
+    return run

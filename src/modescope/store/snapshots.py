@@ -1,0 +1,102 @@
+"""Snapshots: parameters and buffers of one member after one epoch, in the model's own names and shapes.
+
+A snapshot is a safetensors file. Its metadata says which of its tensors are trainable parameters (the rest are
+buffers), so that an analysis of weights needs no network. The SHA-256 of each is kept beside it in the format of
+`sha256sum`, and checked whenever one is read.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+
+from modescope.errors import DamagedFileError
+from modescope.files import write_bytes, write_text
+from modescope.store.run import Run
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The weights of one member at one epoch."""
+
+    state: dict[str, torch.Tensor]  # parameters and buffers, as `state_dict` names them
+    parameters: tuple[str, ...]  # the names of those that were trained, in the model's order
+
+
+def write_snapshot(run: Run, member: int, epoch: int, snapshot: Snapshot) -> None:
+    """Write one snapshot and record its SHA-256.
+
+    Raises:
+        DiskFullError: There is no room for it.
+    """
+    metadata = {"member": str(member), "epoch": str(epoch), "parameters": json.dumps(snapshot.parameters)}
+    content = serialize(snapshot.state, metadata)
+    path = run.snapshot(member, epoch)
+    write_bytes(path, content)
+    digests = {**_ledger(run, member), path.name: hashlib.sha256(content).hexdigest()}
+    write_text(run.ledger(member), "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())))
+
+
+def read_snapshot(run: Run, member: int, epoch: int) -> Snapshot:
+    """Read one snapshot and check that it is what was written.
+
+    Raises:
+        DamagedFileError: It is missing, or its SHA-256 is not the recorded one.
+    """
+    path = run.snapshot(member, epoch)
+    content = _verified(path, _ledger(run, member).get(path.name))
+    try:
+        state, metadata = deserialize(content)
+    except SafetensorError as error:
+        raise DamagedFileError(path, str(error)) from error
+    return Snapshot(state, tuple(json.loads(metadata["parameters"])))
+
+
+def check_snapshots(run: Run, member: int, epochs: Sequence[int]) -> dict[int, DamagedFileError]:
+    """What is wrong with those snapshots of one member: epoch -> the error that reading would raise."""
+    ledger = _ledger(run, member)
+    damaged = {}
+    for epoch in epochs:
+        path = run.snapshot(member, epoch)
+        try:
+            _verified(path, ledger.get(path.name))
+        except DamagedFileError as error:
+            damaged[epoch] = error
+    return damaged
+
+
+def serialize(state: Mapping[str, torch.Tensor], metadata: dict[str, str]) -> bytes:
+    """A safetensors file in memory; tensors that share memory or are laid out channels-last are written plainly."""
+    plain = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
+    return safetensors.torch.save(plain, metadata)
+
+
+def deserialize(content: bytes) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """The tensors and the metadata of a safetensors file in memory."""
+    header = int.from_bytes(content[:8], "little")
+    state = safetensors.torch.load(content)
+    return state, json.loads(content[8 : 8 + header]).get("__metadata__", {})
+
+
+def _verified(path: Path, recorded: str | None) -> bytes:
+    if not path.is_file():
+        raise DamagedFileError(path, "it is missing")
+    content = path.read_bytes()
+    if recorded is None:
+        raise DamagedFileError(path, "no SHA-256 was recorded for it")
+    if hashlib.sha256(content).hexdigest() != recorded:
+        raise DamagedFileError(path, "its SHA-256 is not the recorded one")
+    return content
+
+
+def _ledger(run: Run, member: int) -> dict[str, str]:
+    path = run.ledger(member)
+    if not path.is_file():
+        return {}
+    pairs = (line.split() for line in path.read_text(errors="replace").splitlines())
+    return {pair[1]: pair[0] for pair in pairs if len(pair) == 2}

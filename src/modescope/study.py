@@ -1,0 +1,229 @@
+"""A whole study, step by step: train, analyse, draw, report. Each step can be run alone, again, and after a stop."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import xarray as xr
+
+from modescope import analyses
+from modescope.data import DataSet, load_data
+from modescope.engines import ENGINES, Job
+from modescope.errors import DamagedFileError, NotApplicableError, RequestError, RunError
+from modescope.figures import draw
+from modescope.figures.style import SUFFIXES, encode
+from modescope.files import write_bytes, write_text
+from modescope.recipe import Recipe
+from modescope.report.page import page
+from modescope.store.epochs import check_member
+from modescope.store.predictions import create_predictions
+from modescope.store.provenance import add_seconds, record_making
+from modescope.store.results import read_result, write_result
+from modescope.store.run import Run, start_run
+from modescope.training.member import initial_network
+from modescope.types import OnEpoch
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training has to do, found out before it begins."""
+
+    job: Job
+    engine: str
+    damaged: tuple[DamagedFileError, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def run(self) -> Run:
+        """The run that is trained."""
+        return self.job.run
+
+
+@dataclass(frozen=True)
+class Results:
+    """The Datasets of a run, and the analyses that make no sense for it, with the reason."""
+
+    datasets: Mapping[str, xr.Dataset]
+    left_out: Mapping[str, str]
+
+
+def plan(recipe: Recipe, path: Path, *, engine: str = "auto", device: str = "auto") -> Plan:
+    """Load the data, make or open the run, and find out what is missing of it. Trains nothing.
+
+    Args:
+        recipe: What to train.
+        path: The run's folder.
+        engine: `auto` or one of `ENGINES`.
+        device: `auto`, `cpu` or `cuda`.
+
+    Returns:
+        What `carry_out` will do.
+
+    Raises:
+        RequestError: The recipe, the data, the network or the folder do not fit; nothing was written.
+        DiskFullError: There is no room for the run.
+    """
+    chosen, place = _engine(engine), _device(device)
+    data = load_data(recipe.data)
+    first = initial_network(recipe, 0, data.input_shape, len(data.class_names))
+    run = start_run(path, recipe)
+    described = {
+        "source": recipe.data.source,
+        "sha256": data.fingerprint,
+        "train_examples": len(data.train),
+        "test_examples": len(data.test),
+        "input_shape": list(data.input_shape),
+        "classes": len(data.class_names),
+    }
+    record_making(run, engine=chosen, device=place, data=described)
+    create_predictions(run, data.test.labels, data.class_names)
+    progress = {member: check_member(run, member) for member in run.members}
+    return Plan(
+        job=Job(run, data, place, {member: found for member, found in progress.items() if found.missing}),
+        engine=chosen,
+        damaged=tuple(error for found in progress.values() for error in found.damaged),
+        warnings=_shared_initialisation(recipe, data, first),
+    )
+
+
+def carry_out(training: Plan, on_epoch: OnEpoch) -> None:
+    """Train what is missing.
+
+    Raises:
+        MembersFailedError: Some members could not be trained.
+        DiskFullError: There is no room for what is trained.
+    """
+    if not training.job.members:
+        return
+    started = time.perf_counter()
+    try:
+        ENGINES[training.engine](training.job, on_epoch)
+    finally:
+        add_seconds(training.run, "train", time.perf_counter() - started)
+
+
+def analyze(run: Run, names: Sequence[str] = (), on_done: Callable[[str, float], None] | None = None) -> Results:
+    """Make the named analyses, or all that make sense for the run, and save their Datasets.
+
+    Args:
+        run: A finished run.
+        names: Which; all if empty.
+        on_done: Called with each analysis and the seconds it took.
+
+    Returns:
+        The new Datasets, and what was left out.
+
+    Raises:
+        RequestError: A name is unknown, a named analysis makes no sense for this run, or the run is not finished.
+        DamagedFileError: A file that is needed is damaged.
+        DiskFullError: There is no room for a Dataset.
+    """
+    datasets: dict[str, xr.Dataset] = {}
+    left_out: dict[str, str] = {}
+    for name in analyses.chosen(names):
+        started = time.perf_counter()
+        try:
+            datasets[name] = analyses.analyze(run, name)
+        except NotApplicableError as error:
+            if names:
+                raise
+            left_out[name] = str(error)
+            continue
+        write_result(run, name, datasets[name])
+        seconds = time.perf_counter() - started
+        add_seconds(run, "analyze", seconds)
+        if on_done is not None:
+            on_done(name, seconds)
+    return Results(datasets, left_out)
+
+
+def saved_results(run: Run) -> Results | None:
+    """The Datasets on disk, if all that make sense for the run are there and of its present recipe; else None."""
+    datasets: dict[str, xr.Dataset] = {}
+    left_out: dict[str, str] = {}
+    for name in analyses.NAMES:
+        try:
+            datasets[name] = read_result(run, name)
+        except RunError:
+            try:
+                analyses.analyze(run, name)
+            except NotApplicableError as error:
+                left_out[name] = str(error)
+            else:
+                return None
+        else:
+            if datasets[name].attrs.get("recipe_sha256") != run.recipe.sha256():
+                return None
+    return Results(datasets, left_out)
+
+
+def report(run: Run, results: Results | None = None) -> Path:
+    """Draw the figures of all analyses that are there and write the page.
+
+    Args:
+        run: The run.
+        results: Its Datasets; read from disk if None.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        RunError: No analysis has been made yet.
+        DiskFullError: There is no room for a figure or the page.
+    """
+    results = results or _whatever_is_there(run)
+    started = time.perf_counter()
+    svgs: dict[str, bytes] = {}
+    for name, dataset in results.datasets.items():
+        figure = draw(name, dataset)
+        for suffix in SUFFIXES:
+            content = encode(figure, suffix)
+            write_bytes(run.figure(name, suffix), content)
+            if suffix == "svg":
+                svgs[name] = content
+    add_seconds(run, "report", time.perf_counter() - started)
+    write_text(run.report, page(run, results.datasets, results.left_out, svgs))
+    return run.report
+
+
+def _whatever_is_there(run: Run) -> Results:
+    datasets = {name: read_result(run, name) for name in analyses.NAMES if run.analysis(name).is_dir()}
+    if not datasets:
+        raise RunError(f"{run.path} has no analyses to draw. `modescope analyze {run.path}` makes them.")
+    return Results(datasets, {})
+
+
+def _engine(name: str) -> str:
+    if name == "auto":
+        return "sequential"
+    if name not in ENGINES:
+        raise RequestError(f"There is no engine {name!r}. There are auto and {', '.join(ENGINES)}.")
+    return name
+
+
+def _device(name: str) -> torch.device:
+    if name not in ("auto", "cpu", "cuda"):
+        raise RequestError(f"There is no device {name!r}. There are auto, cpu and cuda.")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise RequestError("--device cuda was asked for, but PyTorch finds no CUDA device here. Use --device cpu.")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _shared_initialisation(recipe: Recipe, data: DataSet, first: torch.nn.Module) -> tuple[str, ...]:
+    """A warning if two members that should differ begin with the same random weights."""
+    if recipe.ensemble.members < 2 or "init" not in recipe.ensemble.vary:
+        return ()
+    second = initial_network(recipe, 1, data.input_shape, len(data.class_names)).state_dict()
+    same = [
+        name
+        for name, tensor in first.named_parameters()
+        if tensor.numel() > 1 and tensor.min() < tensor.max() and torch.equal(tensor, second[name])
+    ]
+    if not same:
+        return ()
+    return (
+        f"Members 0 and 1 begin with the same {', '.join(same[:3])}{' and others' if len(same) > 3 else ''}: the "
+        "network sets its own random seed, or loads weights, so its members are less different than they seem.",
+    )

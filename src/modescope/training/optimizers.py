@@ -1,0 +1,60 @@
+"""PyTorch's optimisers as a recipe sets them, and their state as named tensors."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from modescope.recipe import TrainingSettings
+
+
+def build_optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """The recipe's optimiser over a network's trainable parameters, in PyTorch's fused version."""
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups = _groups(trained, settings)
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, fused=True)
+    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=settings.learning_rate, eps=settings.epsilon, fused=True)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of every parameter."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def optimizer_tensors(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state as `PARAMETER.STATE` -> tensor, in the network's own names."""
+    return {
+        f"{name}.{key}": torch.as_tensor(value)
+        for name, parameter in network.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
+        if value is not None
+    }
+
+
+def load_optimizer_tensors(
+    network: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
+) -> None:
+    """Put back what `optimizer_tensors` took out."""
+    for name, parameter in network.named_parameters():
+        found = {key.rpartition(".")[2]: value for key, value in tensors.items() if key.rpartition(".")[0] == name}
+        if found:
+            optimizer.state[parameter] = {key: _like(value, parameter) for key, value in found.items()}
+
+
+def _like(value: Tensor, parameter: Tensor) -> Tensor:
+    """In the parameter's memory layout, as the optimiser makes it; scalars (Adam's step) stay as they are."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value.clone()
+
+
+def _groups(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -> list[dict[str, object]]:
+    parameters = list(parameters)
+    decay = settings.weight_decay
+    if settings.decayed == "all":
+        return [{"params": parameters, "weight_decay": decay}]
+    return [
+        {"params": [parameter for parameter in parameters if parameter.ndim >= 2], "weight_decay": decay},
+        {"params": [parameter for parameter in parameters if parameter.ndim < 2], "weight_decay": 0.0},
+    ]
