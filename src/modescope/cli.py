@@ -225,8 +225,8 @@ def _show_answer(found: "Run", results: "Results") -> None:
 
     told: Answer = answer(results.datasets)
     table = Table(box=None, pad_edge=False)
-    for title in ("measured on the test data", "value", "interval", ""):
-        table.add_column(title, no_wrap=title == "value")
+    for title in ("on the test data", "value", "interval", ""):
+        table.add_column(title, no_wrap=bool(title))
     for finding in told.findings:
         table.add_row(finding.what, finding.value, finding.interval, finding.note)
     out.print()

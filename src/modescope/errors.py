@@ -1,4 +1,4 @@
-"""The exceptions a user can meet. Each message is one paragraph: what was expected, what came, what to write instead."""
+"""The exceptions a user can meet. A message is one paragraph: what was expected, what came, what to write instead."""
 
 from collections.abc import Mapping
 from pathlib import Path

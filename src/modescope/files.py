@@ -53,6 +53,9 @@ def write_text(path: Path, content: str) -> None:
 def replaced_folder(path: Path) -> Iterator[Path]:
     """A new empty folder to fill, which takes the place of `path` when it is whole.
 
+    Yields:
+        The folder to fill.
+
     Raises:
         DiskFullError: There is no room for it; the old folder stands.
     """

@@ -79,9 +79,7 @@ class TrainingSettings(Section):
     )
     schedule: (
         Literal["constant", "cosine", "report", "paper", "keras-resnet", "paper-cifar100"]
-        | Annotated[
-            tuple[Annotated[tuple[int, float], BeforeValidator(_listed)], ...], BeforeValidator(_listed)
-        ]
+        | Annotated[tuple[Annotated[tuple[int, float], BeforeValidator(_listed)], ...], BeforeValidator(_listed)]
     ) = Field("constant", description="a named schedule, or a list of [first 0-based epoch, factor] steps")
     augment: Literal["none", "report", "keras-resnet"] = "none"
     precision: Literal["float32", "float64", "bfloat16"] = Field(
@@ -289,7 +287,9 @@ def differences(ours: Recipe, theirs: Recipe) -> dict[str, tuple[Any, Any]]:
 
     The name and the settings of analyses train nothing and are left out.
     """
-    one, other = (dict(_flat(recipe.model_dump(mode="json", exclude={"name", "analyses"}))) for recipe in (ours, theirs))
+    one, other = (
+        dict(_flat(recipe.model_dump(mode="json", exclude={"name", "analyses"}))) for recipe in (ours, theirs)
+    )
     return {key: (one.get(key), other.get(key)) for key in {**one, **other} if one.get(key) != other.get(key)}
 
 

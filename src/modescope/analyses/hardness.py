@@ -49,7 +49,7 @@ def analyze(run: Run) -> xr.Dataset:
             right[member, epoch] = correct(said, label)
     last = losses[:, -1]
     by_example, members, epochs = (MEMBER, EXAMPLE), (MEMBER, MEMBER_OTHER), (MEMBER, EPOCH, EPOCH_OTHER)
-    share = f"part of the hardest {settings.fraction:.0%} that both states share"
+    share = f"part of the hardest {100 * settings.fraction:g} % that both states share"
     chosen = hardest(losses, settings.fraction)
     variables = {
         "first_learned": (by_example, first_learned(right), "epoch", "first epoch from which it stays right"),

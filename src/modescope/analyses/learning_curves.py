@@ -24,7 +24,9 @@ def analyze(run: Run) -> xr.Dataset:
     histories = [read_history(run, member) for member in run.members]
     for member, history in zip(run.members, histories, strict=True):
         if any(epoch not in history for epoch in run.epochs):
-            raise RunError(f"Member {member} of {run.path} is not finished. Run the same `modescope train` again first.")
+            raise RunError(
+                f"Member {member} of {run.path} is not finished. Run the same `modescope train` again first."
+            )
 
     def curve(field: str) -> np.ndarray:
         values = [[getattr(history[epoch], field) for epoch in run.epochs] for history in histories]

@@ -39,7 +39,9 @@ def class_names(run: Run) -> list[str]:
     return [str(name) for name in read_predictions(run)[CLASS].to_numpy()]
 
 
-def log_prob(run: Run, members: Sequence[int], epochs: Sequence[int]) -> Float[np.ndarray, "member epoch example class"]:
+def log_prob(
+    run: Run, members: Sequence[int], epochs: Sequence[int]
+) -> Float[np.ndarray, "member epoch example class"]:
     """Test predictions of those members and epochs, each checked as it is read.
 
     Raises:
@@ -121,4 +123,3 @@ def dataset(
         "recipe_sha256": run.recipe.sha256(),
     }
     return xr.Dataset(arrays, coords=coordinates, attrs={**facts, **attributes})
-

@@ -22,7 +22,9 @@ def analyze(run: Run) -> xr.Dataset:
     settings = run.recipe.analyses.trajectory_map
     states = len(run.members) * len(run.epochs)
     if states < 3:
-        raise NotApplicableError(f"trajectory_map needs at least three states (members x epochs); this run has {states}.")
+        raise NotApplicableError(
+            f"trajectory_map needs at least three states (members x epochs); this run has {states}."
+        )
     prob = np.exp(log_prob(run, run.members, run.epochs))
     points, perplexity = tsne(prob.reshape(states, -1), perplexity=settings.perplexity, seed=settings.seed)
     embedding = points.reshape(len(run.members), len(run.epochs), 2)

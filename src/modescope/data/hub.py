@@ -149,7 +149,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _offline_if_unreachable(repository: str) -> Iterator[None]:
-    """Ask the hub once; if it cannot be reached use what was downloaded before, at once instead of after six attempts."""
+    """Ask the hub once; if it cannot be reached, use what was downloaded before, at once, not after six attempts."""
     import datasets
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import HfHubHTTPError

@@ -29,8 +29,8 @@ def read_npz(address: str) -> Arrays:
             missing = [name for name in NAMES if name not in file.files]
             if missing:
                 raise DataError(
-                    f"{source} has no {', '.join(missing)}; it holds {', '.join(file.files) or 'nothing'}. Save it with "
-                    "numpy.savez(FILE, x_train=..., y_train=..., x_test=..., y_test=...)."
+                    f"{source} has no {', '.join(missing)}; it holds {', '.join(file.files) or 'nothing'}. Save it "
+                    "with numpy.savez(FILE, x_train=..., y_train=..., x_test=..., y_test=...)."
                 )
             arrays = {name: _array(file, name, source) for name in NAMES}
             names = [str(name) for name in file["class_names"]] if "class_names" in file.files else None

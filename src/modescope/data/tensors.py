@@ -1,4 +1,4 @@
-"""A split in memory: the source's own numbers as one tensor, and the map that turns a batch of them into network input."""
+"""A split in memory: the source's own numbers as one tensor, and the map from a batch of them to network input."""
 
 from dataclasses import dataclass
 

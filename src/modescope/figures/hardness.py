@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from modescope.figures.style import ACCENT, INK, MUTED, SIMILAR, annotate, figure, heatmap, member_colours, name_ticks
+from modescope.figures.style import ACCENT, INK, SIMILAR, annotate, figure, heatmap, member_colours, name_ticks
 from modescope.types import EPOCH, EPOCH_OTHER, EXAMPLE, MEMBER
 
 CAPTION = (
@@ -27,14 +27,14 @@ def draw(dataset: xr.Dataset) -> Figure:
         learned.plot(epochs, [np.mean(first <= epoch) for epoch in epochs], color=colour, linewidth=1.0)
         shared.plot(epochs, overlap.sel({MEMBER: member}), color=colour, linewidth=1.0)
     learned.set(xlabel="epoch", ylabel="right for good", title="Learned", ylim=(0, 1))
-    percent = f"{dataset.attrs['fraction']:.0%}"
+    percent = f"{100 * dataset.attrs['fraction']:g} %"
     shared.set(xlabel="epoch", ylabel=f"shared part of the hardest {percent}", title="Hard then, hard at the end?")
     shared.axhline(float(dataset["hardest_overlap_chance"]), color=INK, linestyle=":", linewidth=1.0, label="chance")
     if "mean_hardest_overlap_members" in dataset:
         level = float(dataset["mean_hardest_overlap_members"])
         shared.axhline(level, color=ACCENT, linestyle="--", linewidth=1.0, label="two members, at the end")
     shared.set_ylim(0, 1.02)
-    shared.legend(labelcolor=MUTED)
+    shared.legend(loc="lower right", bbox_to_anchor=(1, 0.07))
     values = dataset["rank_correlation_members"].to_numpy()
     image = heatmap(members, values, SIMILAR, low=min(0.0, float(values.min())), high=1.0)
     names = [str(member) for member in dataset[MEMBER].to_numpy()]

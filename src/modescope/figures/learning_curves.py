@@ -8,7 +8,8 @@ from modescope.types import MEMBER
 
 CAPTION = (
     "One line a member: solid on the test data, dotted on the training data (as met during the epoch, dropout on). "
-    "Members that end at the same loss need not make the same mistakes. Right: the learning rate of each epoch."
+    "The loss is on a logarithmic scale. Members that end at the same loss need not make the same mistakes. Right: the "
+    "learning rate of each epoch."
 )
 
 
@@ -29,6 +30,8 @@ def draw(dataset: xr.Dataset) -> Figure:
     rate.step(epochs, dataset["learning_rate"], where="mid", color=INK, linewidth=1.0)
     rate.set(xlabel="epoch", ylabel="learning rate", title="Schedule")
     rate.set_ylim(bottom=0)
+    rate.ticklabel_format(axis="y", scilimits=(0, 0), useMathText=True)
+    loss.set_yscale("log")
     return drawn
 
 

@@ -15,7 +15,7 @@ CAPTION = (
 _PANELS = (
     ("cosine_similarity", SIMILAR, "Cosine, all parameters"),
     ("cosine_similarity_without_biases", SIMILAR, "Cosine, without biases"),
-    ("disagreement", DIFFERENT, "Disagreement"),
+    ("disagreement", DIFFERENT, "Disagreement (%)"),
 )
 
 
@@ -25,12 +25,12 @@ def draw(dataset: xr.Dataset) -> Figure:
     drawn = figure(2.9, width=2.9 * len(panels))
     names = [str(member) for member in dataset[MEMBER].to_numpy()]
     for axes, (name, colours, title) in zip(drawn.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        values = dataset[name].to_numpy()
+        values = dataset[name].to_numpy() * (100 if name == "disagreement" else 1)
         others = values[~np.eye(len(values), dtype=bool)]
         low, high = (0.0, others.max()) if name == "disagreement" else (min(0.0, others.min()), 1.0)
         image = heatmap(axes, values, colours, low=low, high=max(high, 1e-9))
         if len(names) <= 12:
-            annotate(axes, image, values, ".2f", size=5.2)
+            annotate(axes, image, values, ".1f" if name == "disagreement" else ".2f", size=5.2)
         name_ticks(axes, names)
         axes.set(title=title, xlabel="member")
         drawn.colorbar(image, ax=axes, shrink=0.8, pad=0.02, aspect=16)

@@ -103,5 +103,5 @@ def encode(figure: Figure, suffix: str) -> bytes:
     buffer = io.BytesIO()
     dateless = {"png": {"Software": "modescope"}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     with styled():
-        figure.savefig(buffer, format=suffix, metadata=dateless[suffix])
+        figure.savefig(buffer, format=suffix, metadata=dateless[suffix], bbox_inches="tight", pad_inches=0.05)
     return buffer.getvalue()

@@ -7,8 +7,8 @@ from modescope.figures.style import INK, figure, member_colours
 from modescope.types import EPOCH, MEMBER
 
 CAPTION = (
-    "Each point is one member at one epoch; points that predict alike lie together (t-SNE of the softmax outputs on the "
-    "test data: near means alike, but distances between far points and the axes themselves mean nothing). A star marks "
+    "Each point is one member at one epoch; points that predict alike lie together (t-SNE of the softmax outputs on "
+    "the test data: near means alike, but distances between far points and the axes themselves mean nothing). A star marks "
     "the initialisation, the number the last epoch. Paths that end apart found different functions."
 )
 

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Integer
 
+
 def disagreement(predicted: Integer[np.ndarray, "state example"]) -> Float[np.ndarray, "state state"]:
     """Fraction of examples on which two networks predict different classes.
 

@@ -49,7 +49,7 @@ def bootstrap_weights(examples: int, *, resamples: int, seed: int) -> Float[np.n
 
 def resampled_means(
     values: Float[np.ndarray, "*things example"], weights: Float[np.ndarray, "resample example"]
-) -> Float[np.ndarray, "resample *things"]:
+) -> Float[np.ndarray, "resample *things"]:  # noqa: F821
     """The mean over the examples of each resample."""
     flat = values.reshape(-1, values.shape[-1]).astype(np.float64)
     means = np.stack([row.astype(np.float64) @ flat.T for row in weights]) / values.shape[-1]
@@ -58,7 +58,7 @@ def resampled_means(
 
 def centred_interval(
     estimate: Float[np.ndarray, "*things"],
-    resampled: Float[np.ndarray, "resample *things"],
+    resampled: Float[np.ndarray, "resample *things"],  # noqa: F821
     *,
     confidence: float = 0.95,
 ) -> tuple[Float[np.ndarray, "*things"], Float[np.ndarray, "*things"]]:

@@ -29,7 +29,7 @@ def glorot_uniform_with_biases(module: nn.Module) -> None:
 
 
 def he_normal(module: nn.Module) -> None:
-    """Kernels normal with variance 2 / fan_in, cut off at two standard deviations; biases zero (He et al. 2015; Keras)."""
+    """Kernels normal with variance 2 / fan_in, cut at two standard deviations; biases zero (He et al. 2015; Keras)."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         fan_in = module.weight[0].numel()
         std = math.sqrt(2 / fan_in) / _CUT_NORMAL_STD

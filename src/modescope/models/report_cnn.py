@@ -31,7 +31,7 @@ def report_smallcnn(input_shape: tuple[int, ...], classes: int, *, dropout: floa
 
 
 def report_mediumcnn(input_shape: tuple[int, ...], classes: int, *, dropout: float = 0.1) -> nn.Sequential:
-    """Four 3 x 3 convolutions (32, 64 without padding, 128, 128), as `report_smallcnn`: 245,290 parameters for CIFAR-10.
+    """Four 3 x 3 convolutions (32, 64 without padding, 128, 128), then as above: 245,290 parameters for CIFAR-10.
 
     Args:
         input_shape: (height, width, channel); at least 20 x 20.

@@ -30,7 +30,7 @@ class ResidualBlock(nn.Module):
 
 
 def resnet20v1(input_shape: tuple[int, ...], classes: int) -> nn.Sequential:
-    """Three stages of three residual blocks (16, 32, 64 channels); 273,066 parameters and 1,376 statistics for CIFAR-10.
+    """Three stages of three residual blocks (16, 32, 64 channels): 273,066 parameters, 1,376 statistics (CIFAR-10).
 
     Args:
         input_shape: (height, width, channel); at least 4 x 4.

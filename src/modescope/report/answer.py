@@ -44,18 +44,18 @@ def answer(results: Mapping[str, xr.Dataset]) -> Answer:
 def _gain(sizes: xr.Dataset, sentences: list[str], findings: list[Finding]) -> None:
     members = int(sizes[SIZE][-1])
     one, all_of_them = sizes.isel({SIZE: 0}), sizes.isel({SIZE: -1})
-    confidence = f"{sizes.attrs['confidence']:.0%}"
-    findings.append(Finding("one member's accuracy", *_percent(one, "accuracy"), f"mean of {members}"))
+    confidence = f"{100 * sizes.attrs['confidence']:g} %"
+    findings.append(Finding("accuracy of one member", *_percent(one, "accuracy"), f"mean of {members}"))
     if members == 1:
         sentences.append("One member is no ensemble: train more to see what averaging would gain.")
         return
-    findings.append(Finding(f"accuracy of all {members} averaged", *_percent(all_of_them, "accuracy")))
+    findings.append(Finding(f"accuracy of {members} averaged", *_percent(all_of_them, "accuracy")))
     value, interval = _percent(all_of_them, "accuracy_gain", sign=True, unit="points")
     findings.append(Finding("gain in accuracy", value, interval, "paired"))
-    for metric, name in (("nll", "log-likelihood loss (nat)"), ("brier", "Brier score"), ("ece", "calibration error")):
+    for metric, name in (("nll", "NLL (nat)"), ("brier", "Brier score"), ("ece", "calibration error (ECE)")):
         text = f"{float(one[metric]):.3f} -> {float(all_of_them[metric]):.3f}"
         ends = f"{float(all_of_them[metric + '_gain_low']):+.3f} to {float(all_of_them[metric + '_gain_high']):+.3f}"
-        findings.append(Finding(name, text, ends, "of the change; less is better"))
+        findings.append(Finding(name, text, ends, "of the change"))
     low, high = float(all_of_them["accuracy_gain_low"]), float(all_of_them["accuracy_gain_high"])
     told = f"({confidence} interval {interval})"
     if low > 0:
@@ -75,7 +75,7 @@ def _differences(results: Mapping[str, xr.Dataset], sentences: list[str], findin
     value, interval = _percent(pairs, "mean_disagreement")
     ratio = float(pairs["disagreement_over_error"])
     note = f"{ratio:.2f} of their error" if ratio == ratio else ""
-    findings.append(Finding("two members disagree on", value, interval, note))
+    findings.append(Finding("disagreement of two members", value, interval, note))
     told = f"Two members give different classes to {value} of the test examples"
     snapshots = results.get("similarity_snapshots", {})
     if "late_disagreement" in snapshots:
@@ -93,24 +93,24 @@ def _differences(results: Mapping[str, xr.Dataset], sentences: list[str], findin
         cosine = pairs["cosine_similarity"]
         others = cosine.where(cosine[MEMBER] != cosine[MEMBER_OTHER])
         mean, low, high = float(pairs["mean_cosine_similarity"]), float(others.min()), float(others.max())
-        findings.append(Finding("cosine between members' weights", f"{mean:.3f}", f"{low:.3f} to {high:.3f}", "range"))
+        findings.append(Finding("cosine of two members", f"{mean:.3f}", f"{low:.3f} to {high:.3f}", "range"))
 
 
 def _late(snapshots: xr.Dataset) -> Finding:
     told = str(snapshots["late_disagreement"].attrs["long_name"]).partition("between ")[2]
     epochs = told.removeprefix("two of the ").removesuffix(" of one member")
-    return Finding("two late snapshots of one member", *_percent(snapshots, "late_disagreement"), epochs)
+    return Finding("disagreement of snapshots", *_percent(snapshots, "late_disagreement"), f"one member, {epochs}")
 
 
 def _hard(hardness: xr.Dataset, sentences: list[str], findings: list[Finding]) -> None:
     name = "mean_rank_correlation_members"
     low, high = float(hardness[name + "_low"]), float(hardness[name + "_high"])
     value = f"{float(hardness[name]):.2f}"
-    findings.append(Finding("rank correlation of members' losses", value, f"{low:.2f} to {high:.2f}", "0 by chance"))
-    name, hardest = "mean_hardest_overlap_members", f"hardest {hardness.attrs['fraction']:.0%}"
+    findings.append(Finding("rank correlation of losses", value, f"{low:.2f} to {high:.2f}", "0 by chance"))
+    name, hardest = "mean_hardest_overlap_members", f"hardest {100 * hardness.attrs['fraction']:g} %"
     chance = f"{100 * float(hardness['hardest_overlap_chance']):.1f} %"
     value, interval = _percent(hardness, name)
-    findings.append(Finding(f"shared part of the {hardest}", value, interval, f"{chance} by chance"))
+    findings.append(Finding(f"shared {hardest}", value, interval, f"{chance} by chance"))
     sentences.append(
         f"Of one member's {hardest} of the test examples, another member's {hardest} hold {value}; chance would give "
         f"{chance}."

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modescope.errors import RecipeError, RunError
-from modescope.recipe import Recipe, differences, parse
 from modescope.files import sweep, write_text
+from modescope.recipe import Recipe, differences, parse
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,9 @@ def start_run(path: Path, recipe: Recipe) -> Run:
     if (path / "recipe.toml").is_file():
         different = differences(open_run(path).recipe, recipe)
         if different:
-            told = "; ".join(f"{key} is {ours!r} there and {theirs!r} here" for key, (ours, theirs) in different.items())
+            told = "; ".join(
+                f"{key} is {ours!r} there and {theirs!r} here" for key, (ours, theirs) in different.items()
+            )
             raise RunError(
                 f"{path} was made by another recipe: {told}. Name another folder with -o, or give the same recipe."
             )

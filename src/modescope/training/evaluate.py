@@ -36,9 +36,7 @@ def predict(
         network.train(was_training)
 
 
-def score(
-    log_prob: Float[Tensor, "example class"], labels: Int64[Tensor, " example"]
-) -> tuple[float, float]:
+def score(log_prob: Float[Tensor, "example class"], labels: Int64[Tensor, " example"]) -> tuple[float, float]:
     """Mean negative log-likelihood (nat) and accuracy (fraction) of one member's predictions."""
     loss = F.nll_loss(log_prob.double(), labels).item()
     accuracy = (log_prob.argmax(1) == labels).double().mean().item()
