@@ -2,7 +2,6 @@
 
 import time
 from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -35,7 +34,7 @@ class LiveProgress:
         done = sum(max(done, 0) for done in members.values())
         self._all = self._progress.add_task("all members", total=epochs * len(members), completed=done, told="")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "LiveProgress":
         """Begin to draw."""
         self._progress.start()
         return self
@@ -63,7 +62,7 @@ class PlainProgress:
         self._said: dict[int, float] = {}
         self._begun: dict[int, tuple[int, float]] = {}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "PlainProgress":
         """Nothing to begin."""
         return self
 

@@ -18,8 +18,8 @@ from modescope.files import replaced_folder, room_for
 
 _ARRAYS = ("train_inputs", "train_labels", "test_inputs", "test_labels")
 _LAYOUT = "1"  # changes when what is cached changes
-"""Images decoded at a time: enough to keep every thread busy, little enough to hold in memory."""
-_BLOCK = 4096
+_BLOCK = 4096  # images decoded at a time: enough to keep every thread busy, little enough to hold in memory
+_GREY = frozenset({"1", "L", "I", "I;16"})  # Pillow's modes of one channel
 
 
 def cache_folder() -> Path:
@@ -72,15 +72,15 @@ def _opened(folder: Path) -> Arrays:
     return Arrays(**arrays, class_names=tuple(meta["class_names"]), brightest=meta["brightest"])
 
 
-def decode_images(encoded: Sequence[bytes], path: Path, names: Callable[[int], str]) -> np.ndarray:
+def decode_images(encoded: Sequence[tuple[str, Callable[[], bytes]]], path: Path) -> np.ndarray:
     """Decode images of one size into a uint8 array (example, height, width, channel) on disk.
 
     Grey images keep one channel; everything else becomes RGB, and so do grey ones among coloured ones.
 
     Args:
-        encoded: The files' contents: PNG, JPEG, or whatever Pillow reads.
+        encoded: Of each image what messages call it, and how to read its bytes: PNG, JPEG, or whatever Pillow knows.
+            No more than a block of them is in memory at a time.
         path: The `.npy` file to write.
-        names: What messages call image n.
 
     Returns:
         The array, mapped into memory.
@@ -89,39 +89,33 @@ def decode_images(encoded: Sequence[bytes], path: Path, names: Callable[[int], s
         DataError: An image cannot be decoded, or has another size than the first.
         DiskFullError: There is no room for the array.
     """
-    first = _image(encoded[0], names(0))
-    width, height = first.size
+    first = _image(encoded[0])
     with ThreadPoolExecutor() as pool, room_for(path):
-
-        def mode(index: int) -> str:
-            return _image(encoded[index], names(index)).mode
-
-        grey = all(found in ("L", "1", "I", "I;16") for found in pool.map(mode, range(len(encoded))))
-        channels = 1 if grey else 3
-        shape = (len(encoded), height, width, channels)
+        grey = all(mode in _GREY for mode in pool.map(lambda image: _image(image).mode, encoded))
+        shape = (len(encoded), first.height, first.width, 1 if grey else 3)
         decoded = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
 
-        def pixels(index: int) -> np.ndarray:
-            image = _image(encoded[index], names(index))
-            if image.size != (width, height):
+        def pixels(image: tuple[str, Callable[[], bytes]]) -> np.ndarray:
+            opened = _image(image)
+            if opened.size != first.size:
                 raise DataError(
-                    f"{names(index)} is {image.size[0]} x {image.size[1]} pixels, {names(0)} is {width} x {height}: "
-                    "bring all images to one size first."
+                    f"{image[0]} is {opened.width} x {opened.height} pixels, {encoded[0][0]} is {first.width} x "
+                    f"{first.height}: bring all images to one size first."
                 )
             try:
-                return np.asarray(image.convert("L" if grey else "RGB")).reshape(height, width, channels)
+                return np.asarray(opened.convert("L" if grey else "RGB")).reshape(shape[1:])
             except OSError as error:
-                raise DataError(f"{names(index)} cannot be decoded: {error}.") from None
+                raise DataError(f"{image[0]} cannot be decoded: {error}.") from None
 
         for start in range(0, len(encoded), _BLOCK):
-            block = range(start, min(start + _BLOCK, len(encoded)))
-            decoded[block.start : block.stop] = list(pool.map(pixels, block))
+            decoded[start : start + _BLOCK] = list(pool.map(pixels, encoded[start : start + _BLOCK]))
         decoded.flush()
     return decoded
 
 
-def _image(content: bytes, name: str) -> Image.Image:
+def _image(image: tuple[str, Callable[[], bytes]]) -> Image.Image:
+    name, read = image
     try:
-        return Image.open(io.BytesIO(content))
+        return Image.open(io.BytesIO(read()))
     except (UnidentifiedImageError, OSError, TypeError):
         raise DataError(f"{name} is not an image that can be decoded.") from None

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from modescope.data.cache import cached, decode_images, key_of
 from modescope.data.split import Arrays, checked
 from modescope.errors import DataError
@@ -34,9 +36,9 @@ def read_folder(address: str) -> Arrays:
     def decode(folder: Path) -> Arrays:
         parts = {}
         for part, found in files.items():
-            contents = [path.read_bytes() for path, _ in found]
-            inputs = decode_images(contents, folder / f"{part}_inputs.npy", lambda n, found=found: str(found[n][0]))
-            parts[part] = (inputs, [label for _, label in found])
+            encoded = [(str(path), path.read_bytes) for path, _ in found]
+            inputs = decode_images(encoded, folder / f"{part}_inputs.npy")
+            parts[part] = (inputs, np.array([label for _, label in found]))
         return checked(parts["train"], parts["test"], class_names=classes, source=source)
 
     stamps = ((path, path.stat()) for found in files.values() for path, _ in found)

@@ -111,12 +111,8 @@ def _decoded(tables: dict[str, tuple[pa.Table, list[str] | None]], folder: Path,
             images = images.field("bytes") if isinstance(images, pa.StructArray) else images.chunk(0).field("bytes")
         if not len(images):
             raise DataError(f"{source}: its {part} part is empty.")
-        contents = images.to_pylist()
-
-        def name(index: int, part: str = part) -> str:
-            return f"{source}: image {index} of {part}"
-
-        inputs = decode_images(contents, folder / f"{part}_inputs.npy", name)
+        encoded = [(f"{source}: image {index} of {part}", cell.as_py) for index, cell in enumerate(images)]
+        inputs = decode_images(encoded, folder / f"{part}_inputs.npy")
         parts[part] = (inputs, np.asarray(labels.to_pylist()))
     return checked(parts["train"], parts["test"], class_names=tables["train"][1], source=source)
 

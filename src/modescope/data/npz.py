@@ -23,9 +23,9 @@ def read_npz(address: str) -> Arrays:
     if not path.is_file():
         raise DataError(f"{source}: there is no such file.")
     try:
+        if not zipfile.is_zipfile(path):
+            raise DataError(f"{source} is no .npz archive, or one that was cut short; {', '.join(NAMES)} are needed.")
         with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
-                raise DataError(f"{source} is a single array, not an .npz archive of {', '.join(NAMES)}.")
             missing = [name for name in NAMES if name not in file.files]
             if missing:
                 raise DataError(

@@ -8,8 +8,8 @@ from modescope.types import EPOCH, MEMBER
 
 CAPTION = (
     "Each point is one member at one epoch; points that predict alike lie together (t-SNE of the softmax outputs on "
-    "the test data: near means alike, but distances between far points and the axes themselves mean nothing). A star marks "
-    "the initialisation, the number the last epoch. Paths that end apart found different functions."
+    "the test data: near means alike, but distances between far points and the axes themselves mean nothing). A star "
+    "marks the initialisation, the number the last epoch. Paths that end apart found different functions."
 )
 
 

@@ -45,4 +45,4 @@ def expected_calibration_error(
     member = np.zeros((len(gap), bins), dtype=np.float32 if weights is not None else np.float64)
     member[np.arange(len(gap)), confidence_bin(confidence, bins)] = gap
     total = member.sum(axis=0) if weights is None else weights.astype(np.float32, copy=False) @ member
-    return np.abs(total).sum(axis=-1, dtype=np.float64) / len(gap)
+    return np.asarray(np.abs(total).sum(axis=-1, dtype=np.float64) / len(gap))

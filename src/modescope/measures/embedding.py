@@ -27,6 +27,7 @@ def tsne(
         ValueError: There are fewer than three points.
     """
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     points = len(vectors)
     if points < 3:
@@ -39,5 +40,7 @@ def tsne(
     coordinates = coordinates * np.where(coordinates[largest, np.arange(points)] < 0, -1, 1)
     used = min(perplexity, (points - 1) / 3)
     start = coordinates[:, :2] / max(coordinates[:, 0].std(), 1e-300) * 1e-4
-    embedded = TSNE(perplexity=used, init=start, random_state=seed).fit_transform(coordinates)
+    # one thread: a thousand small steps gain nothing from more, and lose tenfold on a busy machine
+    with threadpool_limits(1, user_api="openmp"):
+        embedded = TSNE(perplexity=used, init=start, random_state=seed).fit_transform(coordinates)
     return embedded.astype(np.float64), used

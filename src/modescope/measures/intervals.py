@@ -28,7 +28,8 @@ def wilson_interval(
     centre = (fraction + z**2 / (2 * examples)) / (1 + z**2 / examples)
     half = z / (1 + z**2 / examples) * np.sqrt(fraction * (1 - fraction) / examples + z**2 / (4 * examples**2))
     # rounding must not push an end past what was observed or past 0 and 1
-    return np.clip(np.minimum(centre - half, fraction), 0, 1), np.clip(np.maximum(centre + half, fraction), 0, 1)
+    low, high = np.minimum(centre - half, fraction), np.maximum(centre + half, fraction)
+    return np.asarray(np.clip(low, 0, 1)), np.asarray(np.clip(high, 0, 1))
 
 
 def bootstrap_weights(examples: int, *, resamples: int, seed: int) -> Float[np.ndarray, "resample example"]:
@@ -77,7 +78,7 @@ def centred_interval(
     """
     tail = (1 - confidence) / 2
     low, high = np.quantile(resampled, [tail, 1 - tail], axis=0) - resampled.mean(axis=0)
-    return estimate + np.minimum(low, 0), estimate + np.maximum(high, 0)
+    return np.asarray(estimate + np.minimum(low, 0)), np.asarray(estimate + np.maximum(high, 0))
 
 
 def mean_interval(
@@ -87,6 +88,6 @@ def mean_interval(
     confidence: float = 0.95,
 ) -> tuple[Float[np.ndarray, "*things"], Float[np.ndarray, "*things"], Float[np.ndarray, "*things"]]:
     """The mean over the examples with the ends of its bootstrap interval: (mean, low, high)."""
-    mean = values.mean(axis=-1, dtype=np.float64)
+    mean = np.asarray(values.mean(axis=-1, dtype=np.float64))
     low, high = centred_interval(mean, resampled_means(values, weights), confidence=confidence)
     return mean, low, high

@@ -36,6 +36,6 @@ def add_to_history(run: Run, member: int, record: EpochRecord) -> None:
     write_text(run.history(member), "".join(f"{line}\n" for line in lines))
 
 
-def _finite(values: dict[str, float | None]) -> dict[str, float | None]:
+def _finite(values: dict[str, int | float | None]) -> dict[str, int | float | None]:
     """JSON knows no infinity: a loss that is not finite is written as null."""
     return {key: value if value is None or math.isfinite(value) else None for key, value in values.items()}

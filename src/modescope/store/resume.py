@@ -33,7 +33,7 @@ def write_resume(run: Run, member: int, state: ResumeState) -> None:
     """
     tensors = {f"model.{name}": tensor for name, tensor in state.model.items()}
     tensors |= {f"optimizer.{name}": tensor for name, tensor in state.optimizer.items()}
-    metadata = {"epoch": str(state.epoch), "sha256": _digest(tensors)}
+    metadata = {"epoch": state.epoch, "sha256": _digest(tensors)}
     write_bytes(run.resume(member), serialize(tensors, metadata))
 
 
@@ -44,11 +44,11 @@ def read_resume(run: Run, member: int) -> ResumeState | None:
         return None
     try:
         tensors, metadata = deserialize(path.read_bytes())
-    except (SafetensorError, ValueError, MemoryError):
+    except (SafetensorError, ValueError, KeyError):
         return None
     if metadata.get("sha256") != _digest(tensors):
         return None
-    return ResumeState(int(metadata["epoch"]), _below("model.", tensors), _below("optimizer.", tensors))
+    return ResumeState(metadata["epoch"], _below("model.", tensors), _below("optimizer.", tensors))
 
 
 def _below(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -1,6 +1,6 @@
 """Snapshots: parameters and buffers of one member after one epoch, in the model's own names and shapes.
 
-A snapshot is a safetensors file. Its metadata says which of its tensors are trainable parameters (the rest are
+A snapshot is a safetensors file. Its metadata (one JSON text, under the key `modescope`) say which of its tensors are trainable parameters (the rest are
 buffers), so that an analysis of weights needs no network. The SHA-256 of each is kept beside it in the format of
 `sha256sum`, and checked whenever one is read.
 """
@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -18,6 +19,8 @@ from safetensors import SafetensorError
 from modescope.errors import DamagedFileError
 from modescope.files import write_bytes, write_text
 from modescope.store.run import Run
+
+_METADATA = "modescope"
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ def write_snapshot(run: Run, member: int, epoch: int, snapshot: Snapshot) -> Non
     Raises:
         DiskFullError: There is no room for it.
     """
-    metadata = {"member": str(member), "epoch": str(epoch), "parameters": json.dumps(snapshot.parameters)}
+    metadata = {"member": member, "epoch": epoch, "parameters": snapshot.parameters}
     content = serialize(snapshot.state, metadata)
     path = run.snapshot(member, epoch)
     write_bytes(path, content)
@@ -54,7 +57,7 @@ def read_snapshot(run: Run, member: int, epoch: int) -> Snapshot:
         state, metadata = deserialize(content)
     except SafetensorError as error:
         raise DamagedFileError(path, str(error)) from error
-    return Snapshot(state, tuple(json.loads(metadata["parameters"])))
+    return Snapshot(state, tuple(metadata["parameters"]))
 
 
 def check_snapshots(run: Run, member: int, epochs: Sequence[int]) -> dict[int, DamagedFileError]:
@@ -70,17 +73,21 @@ def check_snapshots(run: Run, member: int, epochs: Sequence[int]) -> dict[int, D
     return damaged
 
 
-def serialize(state: Mapping[str, torch.Tensor], metadata: dict[str, str]) -> bytes:
-    """A safetensors file in memory; tensors that share memory or are laid out channels-last are written plainly."""
+def serialize(state: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> bytes:
+    """A safetensors file in memory; tensors that share memory or are laid out channels-last are written plainly.
+
+    The metadata are one JSON text under one key: safetensors writes several keys in an order of chance, and the same
+    weights must give the same file.
+    """
     plain = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
-    return safetensors.torch.save(plain, metadata)
+    return safetensors.torch.save(plain, {_METADATA: json.dumps(metadata, sort_keys=True)})
 
 
-def deserialize(content: bytes) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def deserialize(content: bytes) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors and the metadata of a safetensors file in memory."""
-    header = int.from_bytes(content[:8], "little")
     state = safetensors.torch.load(content)
-    return state, json.loads(content[8 : 8 + header]).get("__metadata__", {})
+    header = int.from_bytes(content[:8], "little")
+    return state, json.loads(json.loads(content[8 : 8 + header])["__metadata__"][_METADATA])
 
 
 def _verified(path: Path, recorded: str | None) -> bytes:

@@ -1,0 +1,319 @@
+"""Measures: known answers by hand, laws, slow oracles, other libraries."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import pdist, squareform
+from scipy.stats import spearmanr
+from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
+from sklearn.metrics import brier_score_loss as sklearn_brier
+
+from modescope.measures.calibration import confidence_bin, expected_calibration_error
+from modescope.measures.confusion import confusion_counts
+from modescope.measures.disagreement import disagreement, disagreement_by_example
+from modescope.measures.embedding import tsne
+from modescope.measures.ensembles import ensemble_log_prob, subsets
+from modescope.measures.hardness import (
+    first_learned,
+    hardest,
+    overlap,
+    rank_correlation,
+    standard_ranks,
+    times_forgotten,
+)
+from modescope.measures.intervals import (
+    bootstrap_weights,
+    centred_interval,
+    mean_interval,
+    resampled_means,
+    wilson_interval,
+)
+from modescope.measures.scores import brier_score, correct, negative_log_likelihood
+from modescope.measures.weights import cosine_similarity
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+def some_prob(random, members=5, examples=60, classes=4):
+    return random.dirichlet(np.ones(classes), size=(members, examples))
+
+
+# --- weight space ----------------------------------------------------------------------------------------------------
+
+
+def test_cosine_by_hand():
+    vectors = np.array([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, -2.0], [-3.0, 0.0, 0.0]])
+    expected = [[1, math.sqrt(0.5), 0, -1], [math.sqrt(0.5), 1, 0, -math.sqrt(0.5)], [0, 0, 1, 0]]
+    np.testing.assert_allclose(cosine_similarity([vectors])[:3], expected, atol=1e-15)
+
+
+def test_cosine_is_of_the_whole_vector_not_of_its_blocks(random):
+    vectors = random.normal(size=(6, 40))
+    whole = 1 - squareform(pdist(vectors, "cosine"))
+    np.testing.assert_allclose(cosine_similarity(np.split(vectors, [3, 17], axis=1)), whole, atol=1e-12)
+
+
+def test_cosine_survives_float32_vectors_that_differ_little(random):
+    base = random.normal(size=100_000)
+    near = base + 1e-4 * random.normal(size=100_000)
+    pair = np.stack([base, near]).astype(np.float32)
+    one, other = pair.astype(np.longdouble)
+    exact = (one @ other) / np.sqrt((one @ one) * (other @ other))
+    assert 0 < 1 - exact < 1e-8  # what float32 sums would lose altogether
+    assert abs(cosine_similarity([pair])[0, 1] - exact) < 1e-14
+
+
+def test_cosine_of_a_zero_vector_is_not_a_number():
+    cosine = cosine_similarity([np.array([[0.0, 0.0], [1.0, 0.0]])])
+    assert np.isnan(cosine[0]).all()
+    assert cosine[1, 1] == 1
+
+
+# --- function space --------------------------------------------------------------------------------------------------
+
+
+def test_disagreement_by_hand():
+    predicted = np.array([[0, 1, 2, 2], [0, 1, 2, 0], [1, 2, 0, 1]])
+    np.testing.assert_allclose(disagreement(predicted), [[0, 0.25, 1], [0.25, 0, 1], [1, 1, 0]], atol=1e-15)
+
+
+@pytest.mark.parametrize("classes", [2, 10, 200])
+def test_disagreement_against_scipys_hamming_distance(random, classes):
+    predicted = random.integers(classes, size=(7, 333))
+    np.testing.assert_allclose(disagreement(predicted), squareform(pdist(predicted, "hamming")), atol=1e-12)
+
+
+def test_disagreement_laws(random):
+    predicted = random.integers(5, size=(6, 100))
+    matrix = disagreement(predicted)
+    order = random.permutation(6)
+    assert (matrix == matrix.T).all()
+    assert (np.diagonal(matrix) == 0).all()
+    assert ((matrix >= 0) & (matrix <= 1)).all()
+    np.testing.assert_array_equal(disagreement(predicted[order]), matrix[np.ix_(order, order)])
+    assert disagreement(np.repeat(predicted[:1], 3, axis=0)).max() == 0
+
+
+def test_disagreement_by_example_averages_to_the_mean_over_pairs(random):
+    predicted = random.integers(4, size=(6, 80))
+    pairs = [(predicted[i] != predicted[j]).astype(float) for i, j in itertools.combinations(range(6), 2)]
+    np.testing.assert_allclose(disagreement_by_example(predicted), np.mean(pairs, axis=0), atol=1e-12)
+    assert disagreement_by_example(predicted).mean() == pytest.approx(
+        disagreement(predicted)[np.triu_indices(6, 1)].mean()
+    )
+
+
+# --- scores ----------------------------------------------------------------------------------------------------------
+
+
+def test_scores_against_scikit_learn(random):
+    prob, label = some_prob(random)[0], random.integers(4, size=60)
+    classes = range(4)
+    assert negative_log_likelihood(np.log(prob), label).mean() == pytest.approx(log_loss(label, prob, labels=classes))
+    assert correct(prob, label).mean() == accuracy_score(label, prob.argmax(1))
+    one_hot = np.eye(4)[label]
+    assert brier_score(prob, label).mean() == pytest.approx(((prob - one_hot) ** 2).sum(1).mean())
+
+
+def test_brier_against_scikit_learn_for_two_classes(random):
+    prob, label = some_prob(random, classes=2)[0], random.integers(2, size=60)
+    # scikit-learn's binary score counts one of the two classes, ours both
+    assert brier_score(prob, label).mean() == pytest.approx(2 * sklearn_brier(label, prob[:, 1]))
+
+
+def test_scores_take_leading_axes(random):
+    prob, label = some_prob(random), random.integers(4, size=60)
+    for score in (correct, brier_score, negative_log_likelihood):
+        np.testing.assert_array_equal(score(prob, label), np.stack([score(member, label) for member in prob]))
+
+
+def test_score_ends():
+    certain = np.array([[1.0, 0.0]])
+    assert brier_score(certain, np.array([0])) == 0
+    assert brier_score(certain, np.array([1])) == 2
+    with np.errstate(divide="ignore"):
+        assert negative_log_likelihood(np.log(certain), np.array([1])) == np.inf
+
+
+# --- calibration -----------------------------------------------------------------------------------------------------
+
+
+def test_a_confidence_of_exactly_one_is_in_the_last_bin():
+    assert confidence_bin(np.array([1.0, 14 / 15, 0.0, 1 / 15, 0.0667]), 15).tolist() == [14, 13, 0, 0, 1]
+
+
+def test_ece_by_hand():
+    confidence = np.array([1.0, 1.0, 0.9, 0.55, 0.52])
+    right = np.array([True, False, True, True, False])
+    # two bins of ten: (0.9, 1] holds 1 - 1, 0 - 1; (0.8, 0.9] holds 1 - 0.9; (0.5, 0.6] holds 1 - 0.55, 0 - 0.52
+    assert expected_calibration_error(confidence, right, bins=10) == pytest.approx((1 + 0.1 + 0.07) / 5)
+
+
+def test_ece_ends():
+    assert expected_calibration_error(np.ones(4), np.ones(4, dtype=bool)) == 0
+    assert expected_calibration_error(np.ones(4), np.zeros(4, dtype=bool)) == 1
+
+
+def test_ece_against_a_loop_over_bins(random):
+    confidence, right = random.uniform(size=500), random.uniform(size=500) < 0.6
+    total = 0.0
+    for low in np.arange(15) / 15:
+        inside = (confidence > low) & (confidence <= low + 1 / 15)
+        if inside.any():
+            total += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
+    assert expected_calibration_error(confidence, right) == pytest.approx(total, abs=1e-12)
+
+
+def test_weighted_ece_is_the_ece_of_the_resample(random):
+    confidence, right = random.uniform(size=50), random.uniform(size=50) < 0.6
+    weights = bootstrap_weights(50, resamples=5, seed=0)
+    for row, value in zip(weights, expected_calibration_error(confidence, right, weights=weights), strict=True):
+        drawn = np.repeat(np.arange(50), row.astype(int))
+        assert value == pytest.approx(float(expected_calibration_error(confidence[drawn], right[drawn])), abs=1e-6)
+
+
+# --- ensembles -------------------------------------------------------------------------------------------------------
+
+
+def test_ensemble_prediction_is_the_mean_of_probabilities(random):
+    prob = some_prob(random)
+    np.testing.assert_allclose(np.exp(ensemble_log_prob(np.log(prob))), prob.mean(axis=0), atol=1e-15)
+
+
+def test_copies_of_one_member_are_that_member(random):
+    one = np.log(some_prob(random, members=1))
+    np.testing.assert_allclose(ensemble_log_prob(np.repeat(one, 4, axis=0)), one[0], atol=1e-12)
+
+
+def test_ensemble_averages_probabilities_not_logits():
+    prob = np.array([[[0.99, 0.01]], [[0.4, 0.6]], [[0.4, 0.6]]])
+    assert ensemble_log_prob(np.log(prob))[0].argmax() == 0  # 0.597 against 0.403
+    logits = np.log(prob[..., 1] / prob[..., 0])
+    assert logits.mean() < 0  # and the mean of logits is another number altogether
+    assert np.exp(ensemble_log_prob(np.log(prob)))[0, 1] != pytest.approx(1 / (1 + np.exp(-logits.mean())), abs=0.1)
+
+
+def test_all_subsets_where_there_are_few_and_different_random_ones_where_there_are_many():
+    assert subsets(4, 2, most=6, seed=0) == list(itertools.combinations(range(4), 2))
+    drawn = subsets(20, 10, most=50, seed=0)
+    assert len(set(drawn)) == 50
+    assert all(len(set(subset)) == 10 and subset == tuple(sorted(subset)) for subset in drawn)
+    assert drawn == subsets(20, 10, most=50, seed=0)
+    assert drawn != subsets(20, 10, most=50, seed=1)
+
+
+def test_random_subsets_use_all_members_alike():
+    counts = np.bincount(np.ravel(subsets(12, 6, most=600, seed=0)), minlength=12)
+    assert abs(counts - 300).max() < 4 * math.sqrt(600 * 0.25)
+
+
+# --- intervals -------------------------------------------------------------------------------------------------------
+
+
+def test_wilson_by_hand_and_at_the_ends():
+    low, high = wilson_interval(np.array([0.0, 0.5, 1.0]), 10)
+    # Brown, Cai & DasGupta's formula with z = 1.95996, worked out by hand
+    np.testing.assert_allclose(low, [0, 0.23659, 0.72247], atol=1e-5)
+    np.testing.assert_allclose(high, [0.27753, 0.76341, 1], atol=1e-5)
+
+
+def test_bootstrap_weights_are_resamples():
+    weights = bootstrap_weights(40, resamples=300, seed=3)
+    assert (weights.sum(axis=1) == 40).all()
+    assert (weights == weights.round()).all()
+    assert weights.mean(axis=0).std() < 0.1
+    np.testing.assert_array_equal(weights, bootstrap_weights(40, resamples=300, seed=3))
+    assert abs(weights.var() - (1 - 1 / 40)) < 0.05  # of a multinomial count
+
+
+def test_bootstrap_interval_of_a_mean_is_the_textbooks(random):
+    values = random.normal(size=2000)
+    mean, low, high = mean_interval(values, bootstrap_weights(2000, resamples=2000, seed=0))
+    half = 1.96 * values.std() / math.sqrt(2000)
+    assert mean == pytest.approx(values.mean())
+    assert (high - low) / 2 == pytest.approx(half, rel=0.08)
+    assert low < mean < high
+
+
+def test_resampled_means_against_drawing(random):
+    values, weights = random.normal(size=(2, 30)), bootstrap_weights(30, resamples=4, seed=1)
+    for row, means in zip(weights, resampled_means(values, weights), strict=True):
+        drawn = np.repeat(np.arange(30), row.astype(int))
+        np.testing.assert_allclose(means, values[:, drawn].mean(axis=1), atol=1e-12)
+
+
+def test_paired_differences_are_surer_than_the_values(random):
+    easy = random.normal(size=500)
+    pair = np.stack([easy, easy + 0.1])
+    resampled = resampled_means(pair, bootstrap_weights(500, resamples=200, seed=0))
+    assert (resampled[:, 1] - resampled[:, 0]).std() < 1e-9 < resampled[:, 0].std()
+
+
+def test_a_centred_interval_holds_its_estimate_even_if_every_resample_lies_higher():
+    low, high = centred_interval(np.array(0.02), np.linspace(0.03, 0.05, 101))
+    assert low < 0.02 < high
+    assert high - low == pytest.approx(0.95 * 0.02)
+
+
+# --- confusion -------------------------------------------------------------------------------------------------------
+
+
+def test_confusion_against_scikit_learn(random):
+    predicted, label = random.integers(4, size=(2, 3, 50)), random.integers(4, size=50)
+    counts = confusion_counts(predicted, label, 5)
+    for index in np.ndindex(2, 3):
+        np.testing.assert_array_equal(counts[index], confusion_matrix(label, predicted[index], labels=range(5)))
+
+
+# --- hardness --------------------------------------------------------------------------------------------------------
+
+
+def test_learning_and_forgetting_by_hand():
+    #                     never  always  late  forgotten twice
+    correct_by_epoch = np.array([[0, 1, 0, 1], [0, 1, 0, 0], [0, 1, 1, 1], [0, 1, 1, 0]], dtype=bool)
+    np.testing.assert_array_equal(first_learned(correct_by_epoch), [np.nan, 0, 2, np.nan])
+    np.testing.assert_array_equal(times_forgotten(correct_by_epoch), [0, 0, 0, 2])
+
+
+def test_rank_correlation_against_scipy_with_ties(random):
+    losses = random.integers(6, size=(5, 80)).astype(float)
+    np.testing.assert_allclose(rank_correlation(losses), spearmanr(losses, axis=1).statistic, atol=1e-12)
+
+
+def test_ranks_of_equal_losses_are_zero_not_nan():
+    assert (standard_ranks(np.ones((2, 4))) == 0).all()
+
+
+def test_hardest_counts_and_overlaps_by_hand():
+    losses = np.array([[5.0, 4, 3, 2, 1], [1, 2, 3, 4, 5], [5, 1, 4, 2, 3]])
+    chosen = hardest(losses, 0.4)
+    assert chosen.sum(axis=1).tolist() == [2, 2, 2]
+    np.testing.assert_allclose(overlap(chosen), [[1, 0, 0.5], [0, 1, 0], [0.5, 0, 1]])
+    assert hardest(np.arange(797.0), 0.05).sum() == 40  # ceil(39.85)
+    assert hardest(np.arange(100.0), 0.05).sum() == 5  # and not 6 for want of a last bit
+
+
+# --- the map ---------------------------------------------------------------------------------------------------------
+
+
+def test_tsne_keeps_three_far_groups_apart_and_is_the_same_twice(random):
+    centres = np.repeat(np.eye(3) * 100, 12, axis=0)
+    vectors = np.concatenate([centres, np.zeros((36, 500))], axis=1) + random.normal(size=(36, 503))
+    placed, perplexity = tsne(vectors, perplexity=5.0, seed=0)
+    again, _ = tsne(vectors, perplexity=5.0, seed=0)
+    np.testing.assert_array_equal(placed, again)
+    assert perplexity == 5
+    distance = squareform(pdist(placed))
+    same = np.kron(np.eye(3), np.ones((12, 12))).astype(bool)
+    assert distance[same].max() < distance[~same].min()
+
+
+def test_tsne_lowers_the_perplexity_for_few_points_and_refuses_two(random):
+    assert tsne(random.normal(size=(10, 4)), perplexity=30.0, seed=0)[1] == 3
+    with pytest.raises(ValueError, match="at least three points, not 2"):
+        tsne(random.normal(size=(2, 4)), perplexity=30.0, seed=0)
