@@ -1,6 +1,8 @@
 """What several tests share: a small finished run on real data, and a cache folder of the tests' own."""
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,30 @@ def cifar10() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs CIFAR-10's parquet files in {folder}; MODESCOPE_CIFAR10 names another folder")
     return folder
+
+
+@pytest.fixture
+def copied(finished: Run, tmp_path: Path) -> Run:
+    """A copy of the finished run, to be damaged."""
+    shutil.copytree(finished.path, tmp_path / "copied")
+    return Run(tmp_path / "copied", finished.recipe)
+
+
+def trained(path, *settings, recipe="digits"):
+    training = study.plan(load(recipe, [*TINY, *settings]), path)
+    records = []
+    study.carry_out(training, lambda member, record: records.append((member, record)))
+    return training.run, records
+
+
+def files(run):
+    """Every file that training decides, as bytes; histories without their seconds."""
+    found = {}
+    for path in sorted(run.path.rglob("*")):
+        name = str(path.relative_to(run.path))
+        if path.name == "history.jsonl":
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            found[name] = [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+        elif path.is_file() and name.startswith(("members", "predictions")):
+            found[name] = path.read_bytes()
+    return found

@@ -14,6 +14,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from conftest import TINY, files, trained
 from modescope import seeds, study
 from modescope.data import load_data
 from modescope.data.tensors import in_memory
@@ -27,28 +28,6 @@ from modescope.training.evaluate import predict
 from modescope.training.member import initial_network
 from modescope.training.optimizers import build_optimizer
 from modescope.training.schedules import SCHEDULES, learning_rate
-
-from conftest import TINY
-
-
-def trained(path, *settings, recipe="digits"):
-    training = study.plan(load(recipe, [*TINY, *settings]), path)
-    records = []
-    study.carry_out(training, lambda member, record: records.append((member, record)))
-    return training.run, records
-
-
-def files(run):
-    """Every file that training decides, as bytes; histories without their seconds."""
-    found = {}
-    for path in sorted(run.path.rglob("*")):
-        name = str(path.relative_to(run.path))
-        if path.name == "history.jsonl":
-            lines = [json.loads(line) for line in path.read_text().splitlines()]
-            found[name] = [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
-        elif path.is_file() and name.startswith(("members", "predictions")):
-            found[name] = path.read_bytes()
-    return found
 
 
 # --- schedules and optimisers ----------------------------------------------------------------------------------------
@@ -231,7 +210,13 @@ def test_another_seed_is_another_ensemble(tmp_path):
 
 @pytest.mark.parametrize(
     ("vary", "same_start", "same_end"),
-    [("init", False, False), ("order", True, False), ("dropout", True, False), ("augment", True, True), ("[]", True, True)],
+    [
+        ("init", False, False),
+        ("order", True, False),
+        ("dropout", True, False),
+        ("augment", True, True),
+        ("[]", True, True),
+    ],
 )
 def test_vary_says_what_differs_between_members(tmp_path, vary, same_start, same_end):
     run, _ = trained(tmp_path / "run", f"ensemble.vary={vary}", "ensemble.members=2", "training.epochs=1")

@@ -12,7 +12,7 @@ from modescope.store.run import Run
 from modescope.types import EPOCH, FRACTION, MEMBER, NAT, ONE
 
 QUESTION = "How fast, and how far, did each member learn?"
-REFERENCE = "Cross-entropy and accuracy after every epoch; the training curves are means over the epoch as it was met."
+REFERENCE = "Cross-entropy and accuracy after every epoch; the training curves are means over the epoch as it was met"
 
 
 def analyze(run: Run) -> xr.Dataset:

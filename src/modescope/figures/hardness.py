@@ -39,7 +39,7 @@ def draw(dataset: xr.Dataset) -> Figure:
     image = heatmap(members, values, SIMILAR, low=min(0.0, float(values.min())), high=1.0)
     names = [str(member) for member in dataset[MEMBER].to_numpy()]
     if len(names) <= 12:
-        annotate(members, image, values, ".2f", size=5)
+        annotate(members, image, values, ".2f", size=5.0)
     name_ticks(members, names)
     members.set(xlabel="member", title=f"Rank correlation, {dataset.sizes[EXAMPLE]} examples")
     drawn.colorbar(image, ax=members, shrink=0.8, pad=0.02, aspect=16)

@@ -2,6 +2,7 @@
 
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, ScalarFormatter
 
 from modescope.figures.style import INK, MUTED, figure, member_colours
 from modescope.types import MEMBER
@@ -32,6 +33,9 @@ def draw(dataset: xr.Dataset) -> Figure:
     rate.set_ylim(bottom=0)
     rate.ticklabel_format(axis="y", scilimits=(0, 0), useMathText=True)
     loss.set_yscale("log")
+    loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    loss.yaxis.set_major_formatter(ScalarFormatter())
+    loss.yaxis.set_minor_formatter("")
     return drawn
 
 

@@ -82,9 +82,14 @@ def annotate(axes: Axes, image: AxesImage, values: np.ndarray, form: str, size: 
             red, green, blue, _ = image.cmap(image.norm(value))
             dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
             axes.text(
-                column, row, format(value, form), ha="center", va="center", fontsize=size,
+                column, row, _without_minus(format(value, form)), ha="center", va="center", fontsize=size,
                 color="white" if dark else INK,
             )  # fmt: skip
+
+
+def _without_minus(number: str) -> str:
+    """-0.00 is 0.00."""
+    return number.lstrip("-") if float(number) == 0 else number
 
 
 def name_ticks(axes: Axes, names: Sequence[str], *, x: bool = True, y: bool = True) -> None:

@@ -15,7 +15,7 @@ CAPTION = (
 
 def draw(dataset: xr.Dataset) -> Figure:
     """One path a member, from its star to its number."""
-    drawn = figure(4.4, width=5.2)
+    drawn = figure(4.2)
     axes = drawn.subplots()
     colours = member_colours(dataset.sizes[MEMBER])
     few = dataset.sizes[MEMBER] <= 20

@@ -68,6 +68,11 @@ def _gain(sizes: xr.Dataset, sentences: list[str], findings: list[Finding]) -> N
             f"them: the difference is {value} {told}."
         )
     sentences.append(said)
+    if float(all_of_them["ece_gain_low"]) > 0 > float(all_of_them["nll_gain_high"]):
+        sentences.append(
+            "Its probabilities have a better likelihood, but are less well calibrated than one member's (ECE "
+            f"{float(one['ece']):.3f} -> {float(all_of_them['ece']):.3f}): averaging makes them less sure."
+        )
 
 
 def _differences(results: Mapping[str, xr.Dataset], sentences: list[str], findings: list[Finding]) -> None:

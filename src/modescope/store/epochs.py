@@ -23,6 +23,8 @@ class Progress:
 
     finished: int  # the newest epoch that it can go on from; -1 if it must begin at the beginning
     missing: frozenset[int]  # epochs that are not, or not wholly, on disk
+    snapshots: frozenset[int]  # those of which the snapshot is missing or damaged
+    predictions: frozenset[int]  # those of which the predictions are
     damaged: tuple[DamagedFileError, ...]  # files of finished epochs that are not what was written
 
 
@@ -42,7 +44,7 @@ def check_member(run: Run, member: int) -> Progress:
     damaged = tuple(error for epoch, error in wrong if epoch <= known)
     if resume is None:
         missing |= {run.epochs[-1]}  # so that it is made anew
-    return Progress(finished, missing, damaged)
+    return Progress(finished, missing, frozenset(snapshots), frozenset(predictions), damaged)
 
 
 def record_epoch(
@@ -51,7 +53,7 @@ def record_epoch(
     record: EpochRecord,
     *,
     snapshot: Snapshot | None,
-    log_prob: np.ndarray,
+    log_prob: np.ndarray | None,
     resume: ResumeState | None,
 ) -> None:
     """Put one epoch on disk.
@@ -60,8 +62,8 @@ def record_epoch(
         run: The run.
         member: The member.
         record: Its history line.
-        snapshot: Its weights, or None if the recipe does not keep this epoch's.
-        log_prob: Its test predictions (example, class), in nat.
+        snapshot: Its weights, or None if they are there or the recipe does not keep this epoch's.
+        log_prob: Its test predictions (example, class), in nat, or None if they are there.
         resume: What to go on from, or None if the file there is of a later epoch.
 
     Raises:
@@ -69,7 +71,8 @@ def record_epoch(
     """
     if snapshot is not None:
         write_snapshot(run, member, record.epoch, snapshot)
-    write_predictions(run, member, record.epoch, log_prob)
+    if log_prob is not None:
+        write_predictions(run, member, record.epoch, log_prob)
     add_to_history(run, member, record)
     if resume is not None:
         write_resume(run, member, resume)

@@ -31,7 +31,10 @@ def add_to_history(run: Run, member: int, record: EpochRecord) -> None:
     Raises:
         DiskFullError: There is no room for it.
     """
-    records = {record.epoch: record, **read_history(run, member)}
+    records = read_history(run, member)
+    if record.epoch in records:
+        return
+    records[record.epoch] = record
     lines = (json.dumps(_finite(asdict(records[epoch]))) for epoch in sorted(records))
     write_text(run.history(member), "".join(f"{line}\n" for line in lines))
 

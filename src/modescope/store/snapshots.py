@@ -1,8 +1,8 @@
 """Snapshots: parameters and buffers of one member after one epoch, in the model's own names and shapes.
 
-A snapshot is a safetensors file. Its metadata (one JSON text, under the key `modescope`) say which of its tensors are trainable parameters (the rest are
-buffers), so that an analysis of weights needs no network. The SHA-256 of each is kept beside it in the format of
-`sha256sum`, and checked whenever one is read.
+A snapshot is a safetensors file. Its metadata (one JSON text, under the key `modescope`) say which of its tensors are
+trainable parameters (the rest are buffers), so that an analysis of weights needs no network. The SHA-256 of each is
+kept beside it in the format of `sha256sum`, and checked whenever one is read.
 """
 
 import hashlib

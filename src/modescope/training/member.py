@@ -154,8 +154,8 @@ def _finish(
         run,
         member,
         record,
-        snapshot=Snapshot(state, trained) if epoch in run.snapshot_epochs else None,
-        log_prob=log_prob.float().cpu().numpy(),
+        snapshot=Snapshot(state, trained) if epoch in progress.snapshots else None,
+        log_prob=log_prob.float().cpu().numpy() if epoch in progress.predictions else None,
         resume=ResumeState(epoch, state, optimizer_tensors(training.network, training.optimizer)) if newest else None,
     )
     return record
