@@ -50,7 +50,7 @@ def save_parquet(folder, images=IMAGES, labels=LABELS, image="img", label="label
     return f"parquet:{folder}"
 
 
-# --- digits ----------------------------------------------------------------------------------------------------------
+# --- digits -------------------------------------------------------------------------------------------------------
 
 
 def test_digits_are_a_fixed_stratified_split_of_all_real_digits():
@@ -78,7 +78,7 @@ def test_a_seeded_subset_is_the_same_each_time_and_holds_different_classes():
         loaded("digits", test_examples=798)
 
 
-# --- npz and functions -----------------------------------------------------------------------------------------------
+# --- npz and functions --------------------------------------------------------------------------------------------
 
 
 def test_npz_gives_its_arrays(tmp_path):
@@ -210,7 +210,7 @@ def test_functions_and_sources_that_do_not_work(source, message):
         loaded(source)
 
 
-# --- encoded images --------------------------------------------------------------------------------------------------
+# --- encoded images -----------------------------------------------------------------------------------------------
 
 
 def test_parquet_decodes_to_the_pixels(tmp_path):
@@ -339,7 +339,7 @@ def test_real_cifar10(cifar10):
     assert 115 < data.train.inputs[:2000].mean() < 127  # CIFAR-10's mean brightness is 121 of 255
 
 
-# --- in memory -------------------------------------------------------------------------------------------------------
+# --- in memory ----------------------------------------------------------------------------------------------------
 
 
 def test_scaling_is_what_its_name_says():

@@ -43,7 +43,7 @@ def some_prob(random, members=5, examples=60, classes=4):
     return random.dirichlet(np.ones(classes), size=(members, examples))
 
 
-# --- weight space ----------------------------------------------------------------------------------------------------
+# --- weight space -------------------------------------------------------------------------------------------------
 
 
 def test_cosine_by_hand():
@@ -74,7 +74,7 @@ def test_cosine_of_a_zero_vector_is_not_a_number():
     assert cosine[1, 1] == 1
 
 
-# --- function space --------------------------------------------------------------------------------------------------
+# --- function space -----------------------------------------------------------------------------------------------
 
 
 def test_disagreement_by_hand():
@@ -108,7 +108,7 @@ def test_disagreement_by_example_averages_to_the_mean_over_pairs(random):
     )
 
 
-# --- scores ----------------------------------------------------------------------------------------------------------
+# --- scores -------------------------------------------------------------------------------------------------------
 
 
 def test_scores_against_scikit_learn(random):
@@ -140,7 +140,7 @@ def test_score_ends():
         assert negative_log_likelihood(np.log(certain), np.array([1])) == np.inf
 
 
-# --- calibration -----------------------------------------------------------------------------------------------------
+# --- calibration --------------------------------------------------------------------------------------------------
 
 
 def test_a_confidence_of_exactly_one_is_in_the_last_bin():
@@ -177,7 +177,7 @@ def test_weighted_ece_is_the_ece_of_the_resample(random):
         assert value == pytest.approx(float(expected_calibration_error(confidence[drawn], right[drawn])), abs=1e-6)
 
 
-# --- ensembles -------------------------------------------------------------------------------------------------------
+# --- ensembles ----------------------------------------------------------------------------------------------------
 
 
 def test_ensemble_prediction_is_the_mean_of_probabilities(random):
@@ -212,7 +212,7 @@ def test_random_subsets_use_all_members_alike():
     assert abs(counts - 300).max() < 4 * math.sqrt(600 * 0.25)
 
 
-# --- intervals -------------------------------------------------------------------------------------------------------
+# --- intervals ----------------------------------------------------------------------------------------------------
 
 
 def test_wilson_by_hand_and_at_the_ends():
@@ -260,7 +260,7 @@ def test_a_centred_interval_holds_its_estimate_even_if_every_resample_lies_highe
     assert high - low == pytest.approx(0.95 * 0.02)
 
 
-# --- confusion -------------------------------------------------------------------------------------------------------
+# --- confusion ----------------------------------------------------------------------------------------------------
 
 
 def test_confusion_against_scikit_learn(random):
@@ -270,7 +270,7 @@ def test_confusion_against_scikit_learn(random):
         np.testing.assert_array_equal(counts[index], confusion_matrix(label, predicted[index], labels=range(5)))
 
 
-# --- hardness --------------------------------------------------------------------------------------------------------
+# --- hardness -----------------------------------------------------------------------------------------------------
 
 
 def test_learning_and_forgetting_by_hand():
@@ -298,7 +298,7 @@ def test_hardest_counts_and_overlaps_by_hand():
     assert hardest(np.arange(100.0), 0.05).sum() == 5  # and not 6 for want of a last bit
 
 
-# --- the map ---------------------------------------------------------------------------------------------------------
+# --- the map ------------------------------------------------------------------------------------------------------
 
 
 def test_tsne_keeps_three_far_groups_apart_and_is_the_same_twice(random):

@@ -158,7 +158,7 @@ def test_dropout_is_an_argument():
     assert rates == {0.4}
 
 
-# --- networks from elsewhere -----------------------------------------------------------------------------------------
+# --- networks from elsewhere --------------------------------------------------------------------------------------
 
 
 def two_layers(input_shape, classes, width=8):

@@ -29,8 +29,7 @@ from modescope.training.member import initial_network
 from modescope.training.optimizers import build_optimizer
 from modescope.training.schedules import SCHEDULES, learning_rate
 
-
-# --- schedules and optimisers ----------------------------------------------------------------------------------------
+# --- schedules and optimisers -------------------------------------------------------------------------------------
 
 
 def rates(schedule, epochs, learning_rate_=1.6e-3):
@@ -105,7 +104,7 @@ def test_only_weights_decay_where_the_recipe_says_so():
     }
 
 
-# --- order -----------------------------------------------------------------------------------------------------------
+# --- order --------------------------------------------------------------------------------------------------------
 
 
 def order(sampling="permutation", member=0, epoch=1, **vary):
@@ -132,7 +131,7 @@ def test_what_does_not_vary_is_member_zeros():
     assert not torch.equal(order(member=4, vary="init,order"), order(member=0))
 
 
-# --- one epoch against a plain loop ----------------------------------------------------------------------------------
+# --- one epoch against a plain loop -------------------------------------------------------------------------------
 
 
 def test_a_member_is_what_a_plain_pytorch_loop_makes_of_it(tmp_path):
@@ -188,7 +187,7 @@ def test_batch_norm_statistics_are_trained_and_kept(tmp_path):
     assert len(last.parameters) == 21 * 2 + 19 * 2 + 2
 
 
-# --- identity of members ---------------------------------------------------------------------------------------------
+# --- identity of members ------------------------------------------------------------------------------------------
 
 
 def test_a_member_does_not_depend_on_how_many_there_are(tmp_path):
@@ -243,7 +242,7 @@ def test_training_leaves_no_trace_on_global_state(tmp_path):
     assert torch.get_num_threads() == threads
 
 
-# --- epochs ----------------------------------------------------------------------------------------------------------
+# --- epochs -------------------------------------------------------------------------------------------------------
 
 
 def test_no_epochs_are_the_initialisation_alone(tmp_path):
@@ -271,7 +270,7 @@ def test_float64_is_kept_in_float64_and_bfloat16_trains(tmp_path):
     assert records[-1][1].train_loss < records[0][1].train_loss
 
 
-# --- failure ---------------------------------------------------------------------------------------------------------
+# --- failure ------------------------------------------------------------------------------------------------------
 
 
 def test_a_member_that_diverges_is_named_and_the_others_are_trained(tmp_path, monkeypatch):
@@ -299,7 +298,7 @@ def test_a_real_divergence(tmp_path):
     assert all(isinstance(failure, DivergedError) for failure in caught.value.failures.values())
 
 
-# --- resume ----------------------------------------------------------------------------------------------------------
+# --- resume -------------------------------------------------------------------------------------------------------
 
 
 class Stop(BaseException):
@@ -391,7 +390,7 @@ def test_adams_state_is_what_the_resume_file_holds(tmp_path):
     assert torch.equal(state.model["logits.weight"], read_snapshot(run, 0, 3).state["logits.weight"])
 
 
-# --- the network's own seed ------------------------------------------------------------------------------------------
+# --- the network's own seed ---------------------------------------------------------------------------------------
 
 
 def stubborn(input_shape, classes):

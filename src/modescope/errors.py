@@ -71,7 +71,7 @@ class MembersFailedError(WorkError):
     """Some members could not be trained; the others are finished."""
 
     def __init__(self, failures: Mapping[int, BaseException]) -> None:
-        told = " ".join(f"Member {member}: {error}" for member, error in sorted(failures.items()))
+        told = " ".join(f"Member {member}: {str(error).rstrip('.')}." for member, error in sorted(failures.items()))
         super().__init__(
             f"{len(failures)} member{'s' if len(failures) > 1 else ''} failed. {told} The same command trains only "
             "what is missing."

@@ -30,7 +30,7 @@ def imported(address: str, error: type[ModescopeError]) -> Callable[..., Any]:
     try:
         found = getattr(importlib.import_module(module_name), name)
     except Exception as cause:  # an import runs the user's code, which may raise anything
-        raise error(f"{address} cannot be imported: {type(cause).__name__}: {cause}") from cause
+        raise error(f"{address} cannot be imported: {type(cause).__name__}: {cause}.") from cause
     if not callable(found):
         raise error(f"{address} is a {type(found).__name__}, not a function.")
     return found

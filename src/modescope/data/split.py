@@ -76,7 +76,7 @@ def checked(
         DataError: Lengths differ, something is not a number, there are fewer than two classes, labels lie outside
             the classes, or the shapes cannot be images.
     """
-    train_inputs, test_inputs = (_inputs(inputs, source) for inputs in (train[0], test[0]))
+    train_inputs, test_inputs = (_inputs(part[0], source, name) for part, name in ((train, "training"), (test, "test")))
     train_labels, test_labels = (_labels(labels, source) for labels in (train[1], test[1]))
     for name, inputs, labels in (("training", train_inputs, train_labels), ("test", test_inputs, test_labels)):
         if len(inputs) != len(labels):
@@ -113,7 +113,7 @@ def fingerprint(arrays: Arrays) -> str:
     return digest.hexdigest()
 
 
-def _inputs(inputs: np.ndarray, source: str) -> np.ndarray:
+def _inputs(inputs: np.ndarray, source: str, name: str) -> np.ndarray:
     inputs = np.asarray(inputs) if not isinstance(inputs, np.memmap) else inputs
     if inputs.dtype.kind not in "uifb":
         raise DataError(
@@ -125,7 +125,9 @@ def _inputs(inputs: np.ndarray, source: str) -> np.ndarray:
     if inputs.dtype.kind == "f":
         if not np.isfinite(inputs).all():
             where = int(np.argwhere(~np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1))[0, 0])
-            raise DataError(f"{source}: image {where} holds a value that is not a finite number (NaN or infinity).")
+            raise DataError(
+                f"{source}: {name} image {where} holds a value that is not a finite number (NaN or infinity)."
+            )
         inputs = inputs.astype(np.float32, copy=False)
     elif inputs.dtype != np.uint8:
         if inputs.size and (inputs.min() < 0 or inputs.max() > 255):

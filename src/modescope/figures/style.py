@@ -98,9 +98,9 @@ def name_ticks(axes: Axes, names: Sequence[str], *, x: bool = True, y: bool = Tr
     places = np.arange(0, len(names), step)
     shown = [names[place] for place in places]
     if x:
-        axes.set_xticks(places, shown, rotation=90 if max(map(len, shown)) > 2 else 0)
+        axes.set_xticks(places, shown, rotation=90 if max(map(len, shown)) > 2 else 0, parse_math=False)
     if y:
-        axes.set_yticks(places, shown)
+        axes.set_yticks(places, shown, parse_math=False)  # a $ in a name is a $
 
 
 def encode(figure: Figure, suffix: str) -> bytes:

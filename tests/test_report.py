@@ -1,0 +1,154 @@
+"""The answer in words, and the page."""
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from conftest import TINY
+from modescope import study
+from modescope.recipe import load
+from modescope.report.answer import answer
+from modescope.store.results import read_result
+
+
+class Page(HTMLParser):
+    """The tags and the text of a page."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def sizes(gain, low, high, ece=(-0.01, 0.01)):
+    """An `ensemble_size` Dataset of two members with that gain in accuracy."""
+    values = {}
+    for metric, one, change, ends in (
+        ("accuracy", 0.6, gain, (low, high)), ("nll", 1.0, -0.1, (-0.12, -0.08)), ("brier", 0.5, -0.05, (-0.06, -0.04)),
+        ("ece", 0.02, sum(ece) / 2, ece),
+    ):  # fmt: skip
+        values |= {
+            metric: [one, one + change], f"{metric}_low": [one - 0.01, one + change - 0.01],
+            f"{metric}_high": [one + 0.01, one + change + 0.01], f"{metric}_gain": [0.0, change],
+            f"{metric}_gain_low": [0.0, ends[0]], f"{metric}_gain_high": [0.0, ends[1]],
+        }  # fmt: skip
+    variables = {name: ("size", np.array(value)) for name, value in values.items()}
+    return xr.Dataset(variables, coords={"size": [1, 2]}, attrs={"confidence": 0.95})
+
+
+def test_a_gain_is_told_with_its_interval():
+    told = answer({"ensemble_size": sizes(0.042, 0.038, 0.046)})
+    assert told.sentences == (
+        "Averaging all 2 members is more accurate than one of them by +4.2 points (95 % interval +3.8 to +4.6 points).",
+    )
+    assert ("accuracy of one member", "60.0 %", "59.0 to 61.0 %") in [
+        (finding.what, finding.value, finding.interval) for finding in told.findings
+    ]
+
+
+def test_where_the_interval_holds_nothing_gained_the_answer_is_that_it_cannot_tell():
+    (said,) = answer({"ensemble_size": sizes(0.002, -0.001, 0.005)}).sentences
+    assert said.startswith("These test examples cannot tell whether averaging all 2 members is more accurate")
+    assert "-0.1 to +0.5 points" in said
+
+
+def test_a_loss_is_called_a_loss():
+    (said,) = answer({"ensemble_size": sizes(-0.02, -0.03, -0.01)}).sentences
+    assert "less accurate than one of them, by -2.0 points" in said
+
+
+def test_worse_calibration_is_told():
+    said = answer({"ensemble_size": sizes(0.042, 0.038, 0.046, ece=(0.06, 0.08))}).sentences
+    assert "less well calibrated than one member's (ECE 0.020 -> 0.090)" in said[1]
+
+
+def test_members_are_called_different_only_where_the_intervals_say_so():
+    def pair(low, high):
+        scalars = {"mean_disagreement": 0.2, "mean_disagreement_low": low, "mean_disagreement_high": high}
+        return xr.Dataset({name: ((), value) for name, value in {**scalars, "disagreement_over_error": 0.5}.items()})
+
+    told = "mean disagreement between two of the epochs 3 to 4 of one member"
+    late = xr.Dataset({
+        "late_disagreement": ((), 0.1, {"long_name": told}),
+        "late_disagreement_low": ((), 0.08),
+        "late_disagreement_high": ((), 0.12),
+    })
+    (clear,) = answer({"similarity_members": pair(0.18, 0.22), "similarity_snapshots": late}).sentences
+    assert "2.0 times as many as two late snapshots of one member (10.0 %): members are different functions" in clear
+    (unclear,) = answer({"similarity_members": pair(0.11, 0.3), "similarity_snapshots": late}).sentences
+    assert unclear.endswith("; two late snapshots of one member, to 10.0 %.")
+
+
+def test_the_answer_is_the_datasets_numbers(finished):
+    results = {name: read_result(finished, name) for name in ("ensemble_size", "similarity_members", "hardness")}
+    findings = {finding.what: finding for finding in answer(results).findings}
+    gain = 100 * float(results["ensemble_size"]["accuracy_gain"][-1])
+    assert findings["gain in accuracy"].value == f"{gain:+.1f} points"
+    assert findings["disagreement of two members"].value == (
+        f"{100 * float(results['similarity_members']['mean_disagreement']):.1f} %"
+    )
+
+
+def test_the_page_is_one_file_with_everything_in_it(finished):
+    html = finished.report.read_text()
+    page = Page(html)
+    assert len([tag for tag, _ in page.tags if tag == "figure"]) == 7
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert all(attributes["src"].startswith("data:image/svg+xml;base64,") for attributes in images)
+    assert all(len(attributes["alt"]) > 40 for attributes in images)
+    assert not [tag for tag, _ in page.tags if tag in ("script", "link", "iframe")]
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    assert len(links) == 28
+    assert all((finished.path / link).exists() for link in links)
+    told = answer({name: read_result(finished, name) for name in ("ensemble_size", "similarity_members")})
+    for sentence in told.sentences[:1]:
+        assert sentence in page.text
+    assert ".." not in page.text.replace("...", "")
+    assert len(html) < 8 * 2**20
+
+
+def test_names_from_users_are_shown_as_text(tmp_path):
+    generator = np.random.default_rng(0)
+    images, labels = generator.integers(0, 255, (64, 8, 8), dtype=np.uint8), np.arange(64) % 2
+    np.savez(tmp_path / "<b>bold.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    settings = (
+        *TINY, "data.train_examples=64", "data.test_examples=64", "training.epochs=1",
+        f"data.source=npz:{tmp_path}/<b>bold.npz",
+    )  # fmt: skip
+    training = study.plan(load("digits", settings), tmp_path / "run")
+    study.carry_out(training, lambda member, record: None)
+    html = study.report(training.run, study.analyze(training.run)).read_text()
+    page = Page(html)
+    assert "<b>bold.npz: 64 training" in page.text
+    assert not [tag for tag, _ in page.tags if tag == "b"]
+
+
+def test_a_class_called_script_is_drawn_as_text(finished):
+    from modescope.figures import draw
+    from modescope.figures.style import encode
+
+    dataset = read_result(finished, "confusion")
+    names = ["<script>", "$x^$", "a_b", *"3456789"]
+    named = dataset.assign_coords(class_true=names, class_predicted=names)
+    svg = encode(draw("confusion", named), "svg").decode()
+    assert "<script>" not in svg
+
+
+@pytest.mark.parametrize("missing", ["analyses", "provenance.json"])
+def test_a_report_of_what_is_there(copied, missing):
+    import shutil
+
+    if missing == "analyses":
+        shutil.rmtree(copied.path / "analyses" / "hardness.zarr")
+    else:
+        copied.provenance.unlink()
+    page = Page(study.report(copied).read_text())
+    assert len([tag for tag, _ in page.tags if tag == "figure"]) == (6 if missing == "analyses" else 7)
