@@ -147,7 +147,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_file_is_named_and_only_it_is_made_again(copied, damage):
-    before = files(copied)
+    before, history = files(copied), copied.history(1).read_text()
     DAMAGE[damage](copied)
     damaged = {name for name, content in files(copied).items() if before[name] != content}
     damaged |= set(before) - set(files(copied))
@@ -159,6 +159,7 @@ def test_a_damaged_file_is_named_and_only_it_is_made_again(copied, damage):
     written = {path: path.stat().st_mtime_ns for path in copied.path.rglob("*") if path.is_file()}
     study.carry_out(training, lambda member, record: None)
     assert files(copied) == before
+    assert copied.history(1).read_text() == history  # with the seconds of the first time
     touched = {
         str(path.relative_to(copied.path))
         for path, when in written.items()
