@@ -229,9 +229,15 @@ class Stop(BaseException):
 
 
 @pytest.mark.parametrize("settings", [[], ["training.optimizer=sgd"], ["model.name=resnet20v1"]])
-def test_stopped_after_any_epoch_it_goes_on_to_the_same_bits(tmp_path, settings):
+def test_stopped_after_any_epoch_it_goes_on_to_the_same_bits(tmp_path, monkeypatch, settings):
+    from modescope.training import member as training_member
+
     settings = [*settings, "ensemble.members=2"]
     whole, _ = trained(tmp_path / "whole", *settings)
+    passes, train_epoch = [], training_member.train_epoch
+    monkeypatch.setattr(
+        training_member, "train_epoch", lambda *given: passes.append(given[-1].epoch) or train_epoch(*given)
+    )
     parts = tmp_path / "parts"
     for _ in range(20):
         training = study.plan(load("digits", [*TINY, *settings]), parts)
@@ -251,6 +257,7 @@ def test_stopped_after_any_epoch_it_goes_on_to_the_same_bits(tmp_path, settings)
     else:
         raise AssertionError("it never ended")
     assert files(training.run) == files(whole)
+    assert sorted(passes) == [1, 1, 2, 2, 3, 3]  # of two members, and nothing was trained twice
 
 
 @pytest.mark.parametrize("failing", ["write_predictions", "add_to_history", "write_resume"])
