@@ -40,7 +40,7 @@ def tiny_recipe() -> Recipe:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished, analysed and reported tiny run. Tests that change files must copy it first."""
     path = tmp_path_factory.mktemp("finished") / "run"
-    training = study.plan(load("digits", TINY), path)
+    training = study.plan(load("digits", TINY), path, engine="sequential")
     study.carry_out(training, lambda member, record: None)
     study.report(training.run, study.analyze(training.run))
     return training.run
@@ -62,8 +62,8 @@ def copied(finished: Run, tmp_path: Path) -> Run:
     return Run(tmp_path / "copied", finished.recipe)
 
 
-def trained(path, *settings, recipe="digits"):
-    training = study.plan(load(recipe, [*TINY, *settings]), path)
+def trained(path, *settings, recipe="digits", engine="sequential", **asked):
+    training = study.plan(load(recipe, [*TINY, *settings]), path, engine=engine, **asked)
     records = []
     study.carry_out(training, lambda member, record: records.append((member, record)))
     return training.run, records

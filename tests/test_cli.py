@@ -17,7 +17,7 @@ from modescope.recipe import builtin_names, load
 from modescope.store.results import read_result
 from modescope.store.run import open_run
 
-SETTINGS = [part for setting in TINY for part in ("--set", setting)]
+SETTINGS = [part for setting in TINY for part in ("--set", setting)] + ["--engine", "sequential"]  # no workers to start
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def refused(ended, code, *words):
 def test_run_from_nothing_to_the_page_and_again(process, tmp_path):
     first = process("run", *SETTINGS)
     assert first.returncode == 0, first.stderr
-    assert "Training 3 of 3 members of report-smallcnn on digits into runs/digits (sequential engine" in first.stdout
+    assert "Training 3 of 3 members of report-smallcnn on digits into runs/digits on the cpu" in first.stdout
     assert "member 2: epoch 3/3, test loss" in first.stdout
     assert re.search(r"gain in accuracy +[+-]\d+\.\d points +[+-]\d+\.\d to [+-]\d+\.\d points +paired", first.stdout)
     assert "The page is runs/digits/report.html" in first.stdout

@@ -123,7 +123,7 @@ def test_names_from_users_are_shown_as_text(tmp_path):
         *TINY, "data.train_examples=64", "data.test_examples=64", "training.epochs=1",
         f"data.source=npz:{tmp_path}/<b>bold.npz",
     )  # fmt: skip
-    training = study.plan(load("digits", settings), tmp_path / "run")
+    training = study.plan(load("digits", settings), tmp_path / "run", engine="sequential")
     study.carry_out(training, lambda member, record: None)
     html = study.report(training.run, study.analyze(training.run)).read_text()
     page = Page(html)

@@ -152,7 +152,7 @@ def test_a_damaged_file_is_named_and_only_it_is_made_again(copied, damage):
     damaged = {name for name, content in files(copied).items() if before[name] != content}
     damaged |= set(before) - set(files(copied))
     assert len(damaged) == 1
-    training = study.plan(copied.recipe, copied.path)
+    training = study.plan(copied.recipe, copied.path, engine="sequential")
     assert [str(error.path.relative_to(copied.path)) for error in training.damaged] == sorted(damaged)
     assert "Run the same `modescope train` command again" in str(training.damaged[0])
     assert set(training.job.members) == {1}
@@ -166,7 +166,7 @@ def test_a_damaged_file_is_named_and_only_it_is_made_again(copied, damage):
         if path.stat().st_mtime_ns != when and path.name not in ("provenance.json", "history.jsonl", "SHA256SUMS")
     }
     assert touched <= damaged
-    assert not study.plan(copied.recipe, copied.path).job.members
+    assert not study.plan(copied.recipe, copied.path, engine="sequential").job.members
 
 
 def test_reading_what_is_damaged_names_it(copied):
@@ -186,16 +186,16 @@ def test_a_lost_or_broken_history_is_made_again(copied):
     before = files(copied)
     copied.history(1).write_text(copied.history(1).read_text()[:-40])
     assert check_member(copied, 1).missing == {3}
-    study.carry_out(study.plan(copied.recipe, copied.path), lambda member, record: None)
+    study.carry_out(study.plan(copied.recipe, copied.path, engine="sequential"), lambda member, record: None)
     copied.history(0).unlink()
-    study.carry_out(study.plan(copied.recipe, copied.path), lambda member, record: None)
+    study.carry_out(study.plan(copied.recipe, copied.path, engine="sequential"), lambda member, record: None)
     assert files(copied) == before
 
 
 def test_a_lost_ledger_is_made_again(copied):
     before = files(copied)
     copied.ledger(0).unlink()
-    study.carry_out(study.plan(copied.recipe, copied.path), lambda member, record: None)
+    study.carry_out(study.plan(copied.recipe, copied.path, engine="sequential"), lambda member, record: None)
     assert files(copied) == before
 
 
@@ -232,7 +232,11 @@ def test_folders_that_are_no_run(tmp_path):
 def test_another_recipe_is_refused_and_shown(copied):
     before = files(copied)
     with pytest.raises(RunError, match=r"training\.epochs is 3 there and 4 here; .*Name another folder") as caught:
-        study.plan(load("digits", [*TINY, "training.epochs=4", "training.learning_rate=0.01"]), copied.path)
+        study.plan(
+            load("digits", [*TINY, "training.epochs=4", "training.learning_rate=0.01"]),
+            copied.path,
+            engine="sequential",
+        )
     assert "training.learning_rate" in str(caught.value)
     assert files(copied) == before
     assert open_run(copied.path).recipe == copied.recipe
@@ -240,7 +244,7 @@ def test_another_recipe_is_refused_and_shown(copied):
 
 def test_analysis_settings_may_change_and_the_run_keeps_the_new_ones(copied):
     other = load("digits", [*TINY, "analyses.ensemble_size.bins=7"])
-    assert not study.plan(other, copied.path).job.members
+    assert not study.plan(other, copied.path, engine="sequential").job.members
     assert open_run(copied.path).recipe.analyses.ensemble_size.bins == 7
     assert study.saved_results(open_run(copied.path)) is None  # they are of the former settings
 
@@ -294,22 +298,29 @@ def test_a_failed_folder_leaves_the_old_one(tmp_path):
 def test_what_a_killed_writer_left_is_swept(copied):
     left = copied.snapshot(0, 1).with_name(".partial-1-001.safetensors")
     left.write_bytes(b"half")
-    study.plan(copied.recipe, copied.path)
+    study.plan(copied.recipe, copied.path, engine="sequential")
     assert not left.exists()
 
 
-@pytest.mark.parametrize("limit", [7_000, 12_000, 40_000])
-def test_a_full_disk_ends_with_one_paragraph_and_a_run_that_goes_on(tmp_path, limit):
-    """The file size is limited as a full disk would: in predictions, in snapshots, or in the resume file."""
+@pytest.mark.parametrize(
+    ("engine", "limit"),
+    [
+        *(("sequential", limit) for limit in (7_000, 12_000, 40_000)),
+        *(("processes", limit) for limit in (7_000, 40_000)),
+    ],
+)
+def test_a_full_disk_ends_with_one_paragraph_and_a_run_that_goes_on(tmp_path, engine, limit):
+    """The file size is limited as a full disk would: in shared data, predictions, snapshots, or the resume file."""
     reference, _ = trained(tmp_path / "reference")
     settings = [part for setting in TINY for part in ("--set", setting)]
     command = f"""
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from modescope.cli import main
-import modescope.study, modescope.engines.sequential, torch._dynamo
+import modescope.study, torch._dynamo
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
-sys.argv = ["modescope", "train", "digits", "-o", {str(tmp_path / "run")!r}, *{settings!r}]
+sys.argv = ["modescope", "train", "digits", "-o", {str(tmp_path / "run")!r}, "--engine", {engine!r}]
+sys.argv += {settings!r}
 main()
 """
     ended = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)

@@ -3,11 +3,6 @@
 import dataclasses
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -240,7 +235,7 @@ def test_stopped_after_any_epoch_it_goes_on_to_the_same_bits(tmp_path, monkeypat
     )
     parts = tmp_path / "parts"
     for _ in range(20):
-        training = study.plan(load("digits", [*TINY, *settings]), parts)
+        training = study.plan(load("digits", [*TINY, *settings]), parts, engine="sequential")
         if not training.job.members:
             break
         seen = []
@@ -283,26 +278,6 @@ def test_stopped_between_the_files_of_an_epoch(tmp_path, monkeypatch, failing):
     assert files(again) == files(whole)
 
 
-def test_killed_at_random_moments_it_ends_as_if_nothing_had_happened(tmp_path):
-    whole, _ = trained(tmp_path / "whole")
-    command = [sys.executable, "-m", "modescope", "train", "digits", "-o", str(tmp_path / "killed")]
-    command += [part for setting in TINY for part in ("--set", setting)]
-    random = np.random.default_rng(0)
-    for _ in range(3):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "killed" / "members").exists() and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.01)
-        time.sleep(random.uniform(0, 0.4))
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    killed = study.plan(load("digits", TINY), tmp_path / "killed")
-    assert not killed.job.members
-    assert files(killed.run) == files(whole)
-    assert not list((tmp_path / "killed").rglob(".partial-*"))
-
-
 def test_a_finished_run_is_left_alone(tmp_path):
     run, _ = trained(tmp_path / "run", "ensemble.members=1")
     before = {path: path.stat().st_mtime_ns for path in (run.path / "members").rglob("*")}
@@ -329,11 +304,15 @@ def stubborn(input_shape, classes):
 
 
 def test_members_that_begin_alike_are_warned_about(tmp_path):
-    training = study.plan(load("digits", [*TINY, "model.name=test_training:stubborn"]), tmp_path / "run")
+    training = study.plan(
+        load("digits", [*TINY, "model.name=test_training:stubborn"]), tmp_path / "run", engine="sequential"
+    )
     assert "Members 0 and 1 begin with the same 1.weight" in training.warnings[0]
-    assert study.plan(load("digits", TINY), tmp_path / "other").warnings == ()
+    assert study.plan(load("digits", TINY), tmp_path / "other", engine="sequential").warnings == ()
     meant = study.plan(
-        load("digits", [*TINY, "model.name=test_training:stubborn", "ensemble.vary=order"]), tmp_path / "meant"
+        load("digits", [*TINY, "model.name=test_training:stubborn", "ensemble.vary=order"]),
+        tmp_path / "meant",
+        engine="sequential",
     )
     assert meant.warnings == ()
 

@@ -2,4 +2,5 @@
 
 from modescope.cli import main
 
-main()
+if __name__ == "__main__":  # a spawned worker imports this file by another name
+    main()

@@ -11,6 +11,7 @@ from rich.table import Table
 from modescope.errors import ModescopeError
 
 if TYPE_CHECKING:
+    from modescope.engines import Choice
     from modescope.recipe import Recipe
     from modescope.report.answer import Answer
     from modescope.store.run import Run
@@ -34,7 +35,10 @@ Output = Annotated[
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: ensemble.members=5.")
 ]
-EngineName = Annotated[str, typer.Option("--engine", help="Who trains the members: auto or sequential.")]
+EngineName = Annotated[str, typer.Option("--engine", help="Who trains: auto, sequential or processes.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", metavar="N", help="Processes that train side by side.", show_default="auto")
+]
 DeviceName = Annotated[str, typer.Option("--device", help="Where: auto, cpu or cuda.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")]
 
@@ -45,13 +49,14 @@ def run(
     output: Output = None,
     settings: Settings = None,
     engine: EngineName = "auto",
+    workers: Workers = None,
     device: DeviceName = "auto",
     debug: Debug = False,
 ) -> None:
     """Train, analyse, draw and report. Given again, it does what is missing."""
     from modescope import study
 
-    made, trained = _train(_recipe(recipe, settings), output, engine, device)
+    made, trained = _train(_recipe(recipe, settings), output, engine, workers, device)
     results = None if trained else study.saved_results(made)
     if results is None:
         results = _analyze(made, [])
@@ -69,11 +74,12 @@ def train(
     output: Output = None,
     settings: Settings = None,
     engine: EngineName = "auto",
+    workers: Workers = None,
     device: DeviceName = "auto",
     debug: Debug = False,
 ) -> None:
     """Train the members only. Given again, it resumes, and makes damaged files anew."""
-    _train(_recipe(recipe, settings), output, engine, device)
+    _train(_recipe(recipe, settings), output, engine, workers, device)
 
 
 @app.command()
@@ -160,9 +166,10 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:]
     try:
         app()
-    except KeyboardInterrupt:
-        err.print("Stopped. Every finished epoch is on disk; the same command goes on from there.")
-        sys.exit(130)
+    except SystemExit as ended:  # typer has made one of Ctrl-C, and says nothing
+        if ended.code == 130:
+            err.print("Stopped. Every finished epoch is on disk; the same command goes on from there.")
+        raise
     except ModescopeError as error:
         if debug:
             raise
@@ -181,12 +188,15 @@ def _recipe(name: str, settings: list[str] | None) -> "Recipe":
     return load(name, settings or [])
 
 
-def _train(recipe: "Recipe", output: Path | None, engine: str, device: str) -> "tuple[Run, bool]":
+def _train(
+    recipe: "Recipe", output: Path | None, engine: str, workers: int | None, device: str
+) -> "tuple[Run, bool]":
     """Train what is missing; the run, and whether anything was."""
     from modescope import study
     from modescope.progress import LiveProgress, PlainProgress
 
-    training = study.plan(recipe, output or Path("runs") / recipe.name, engine=engine, device=device)
+    path = output or Path("runs") / recipe.name
+    training = study.plan(recipe, path, engine=engine, device=device, workers=workers)
     found, epochs = training.run, recipe.training.epochs
     for told in (*map(str, training.damaged), *training.warnings):
         err.print(told, markup=False)
@@ -199,13 +209,19 @@ def _train(recipe: "Recipe", output: Path | None, engine: str, device: str) -> "
         return found, False
     out.print(
         f"Training {len(members)} of {len(found.members)} members of {recipe.model.name} on {recipe.data.source} "
-        f"into {found.path} ({training.engine} engine, {training.job.device.type}).",
+        f"into {found.path} on the {training.job.device.type}, {_by_whom(training.choice)}.",
         soft_wrap=True,
     )
     lines = LiveProgress(out, members, epochs) if out.is_terminal else PlainProgress(out, epochs)
     with lines as on_epoch:
         study.carry_out(training, on_epoch)
     return found, True
+
+
+def _by_whom(choice: "Choice") -> str:
+    if choice.engine == "processes":
+        return f"in {choice.workers} process{'es' if choice.workers > 1 else ''} side by side ({choice.why})"
+    return f"one after another ({choice.why})"
 
 
 def _analyze(found: "Run", names: list[str]) -> "Results":

@@ -40,27 +40,41 @@ class WorkError(ModescopeError):
     """The work was begun and failed."""
 
 
-class DamagedFileError(WorkError):
+class FileError(WorkError):
+    """Something is wrong with one file."""
+
+    def __init__(self, path: Path, reason: str, told: str) -> None:
+        super().__init__(told)
+        self.path = path
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type, tuple[Path, str]]:
+        """Survive the way from one process to another."""
+        return type(self), (self.path, self.reason)
+
+
+class DamagedFileError(FileError):
     """A file of a run that is not what was written."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
+            path,
+            reason,
             f"{path} is damaged ({reason}). Run the same `modescope train` command again: it makes this file anew and "
-            "leaves the others alone."
+            "leaves the others alone.",
         )
-        self.path = path
-        self.reason = reason
 
 
-class DiskFullError(WorkError):
+class DiskFullError(FileError):
     """No room left while writing."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
+            path,
+            reason,
             f"Could not write {path}: {reason}. Everything written before is whole; make room and give the same "
-            "command again, and it goes on from the last finished epoch."
+            "command again, and it goes on from the last finished epoch.",
         )
-        self.path = path
 
 
 class DivergedError(WorkError):

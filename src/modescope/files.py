@@ -10,7 +10,7 @@ from pathlib import Path
 
 from modescope.errors import DiskFullError
 
-_TEMPORARY = ".partial-"
+TEMPORARY = ".partial-"
 _NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "file too large"}
 
 
@@ -20,9 +20,12 @@ def room_for(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise DiskFullError(path, _NO_ROOM[error.errno]) from error
-        raise
+        reason = _NO_ROOM.get(error.errno)
+        if error.errno is None and "requested and" in str(error):  # NumPy's words for a write that was cut short
+            reason = "the disk is full"
+        if reason is None:
+            raise
+        raise DiskFullError(path, reason) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -32,7 +35,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         DiskFullError: There is no room for it; the old content stands.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     with room_for(path):
         try:
             with open(temporary, "wb") as file:
@@ -60,8 +63,8 @@ def replaced_folder(path: Path) -> Iterator[Path]:
         DiskFullError: There is no room for it; the old folder stands.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
-    outgoing = path.with_name(f"{_TEMPORARY}{os.getpid()}-old-{path.name}")
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    outgoing = path.with_name(f"{TEMPORARY}{os.getpid()}-old-{path.name}")
     shutil.rmtree(temporary, ignore_errors=True)
     with room_for(path):
         try:
@@ -75,9 +78,29 @@ def replaced_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(outgoing, ignore_errors=True)
 
 
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """An empty folder for as long as it is needed; `sweep` removes one that a killed process left.
+
+    Yields:
+        The folder.
+
+    Raises:
+        DiskFullError: There was no room for what was written into it.
+    """
+    folder = parent / f"{TEMPORARY}{os.getpid()}-scratch"
+    shutil.rmtree(folder, ignore_errors=True)
+    with room_for(folder):
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def sweep(folder: Path) -> None:
     """Remove what killed writers left below `folder`."""
-    for leftover in folder.rglob(f"{_TEMPORARY}*"):
+    for leftover in folder.rglob(f"{TEMPORARY}*"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from modescope import analyses
 from modescope.data import DataSet, load_data
-from modescope.engines import ENGINES, Job
+from modescope.engines import ENGINES, Choice, Job, choose
 from modescope.errors import DamagedFileError, NotApplicableError, RequestError, RunError
 from modescope.figures import draw
 from modescope.figures.style import SUFFIXES, encode
@@ -18,11 +18,13 @@ from modescope.files import write_bytes, write_text
 from modescope.recipe import Recipe
 from modescope.report.page import page
 from modescope.store.epochs import check_member
+from modescope.store.lock import locked
 from modescope.store.predictions import create_predictions
-from modescope.store.provenance import add_seconds, record_making
+from modescope.store.provenance import add_seconds, record_data, record_making
 from modescope.store.results import read_result, write_result
-from modescope.store.run import Run, start_run
+from modescope.store.run import Run, run_at, start_run
 from modescope.training.member import initial_network
+from modescope.training.memory import training_bytes
 from modescope.types import OnEpoch
 
 
@@ -31,7 +33,7 @@ class Plan:
     """What a training has to do, found out before it begins."""
 
     job: Job
-    engine: str
+    choice: Choice
     damaged: tuple[DamagedFileError, ...]
     warnings: tuple[str, ...]
 
@@ -49,7 +51,9 @@ class Results:
     left_out: Mapping[str, str]
 
 
-def plan(recipe: Recipe, path: Path, *, engine: str = "auto", device: str = "auto") -> Plan:
+def plan(
+    recipe: Recipe, path: Path, *, engine: str = "auto", device: str = "auto", workers: int | None = None
+) -> Plan:
     """Load the data, make or open the run, and find out what is missing of it. Trains nothing.
 
     Args:
@@ -57,32 +61,40 @@ def plan(recipe: Recipe, path: Path, *, engine: str = "auto", device: str = "aut
         path: The run's folder.
         engine: `auto` or one of `ENGINES`.
         device: `auto`, `cpu` or `cuda`.
+        workers: Processes that train side by side; None for as many as suit the machine.
 
     Returns:
         What `carry_out` will do.
 
     Raises:
-        RequestError: The recipe, the data, the network or the folder do not fit; nothing was written.
+        RequestError: The recipe, the data, the network or the folder do not fit, or another command trains the run;
+            nothing was written.
         DiskFullError: There is no room for the run.
     """
-    chosen, place = _engine(engine), _device(device)
+    place = _device(device)
+    _check_engine(engine)
     data = load_data(recipe.data)
     first = initial_network(recipe, 0, data.input_shape, len(data.class_names))
-    run = start_run(path, recipe)
-    described = {
-        "source": recipe.data.source,
-        "sha256": data.fingerprint,
-        "train_examples": len(data.train),
-        "test_examples": len(data.test),
-        "input_shape": list(data.input_shape),
-        "classes": len(data.class_names),
-    }
-    record_making(run, engine=chosen, device=place, data=described)
-    create_predictions(run, data.test.labels, data.class_names)
-    progress = {member: check_member(run, member) for member in run.members}
+    run = run_at(path, recipe)
+    with locked(run):
+        start_run(run)
+        record_data(run, data)
+        create_predictions(run, data.test.labels, data.class_names)
+        progress = {member: check_member(run, member) for member in run.members}
+        missing = {member: found for member, found in progress.items() if found.missing}
+        choice = choose(
+            engine,
+            workers,
+            device=place,
+            members=len(missing),
+            threads=recipe.training.threads_per_member,
+            member_bytes=training_bytes(first, data.input_shape, recipe.training.batch_size),
+        )
+        if missing:
+            record_making(run, engine=choice.engine, workers=choice.workers, device=place)
     return Plan(
-        job=Job(run, data, place, {member: found for member, found in progress.items() if found.missing}),
-        engine=chosen,
+        job=Job(run, data, place, missing, choice.workers),
+        choice=choice,
         damaged=tuple(error for found in progress.values() for error in found.damaged),
         warnings=_shared_initialisation(recipe, data, first),
     )
@@ -92,16 +104,18 @@ def carry_out(training: Plan, on_epoch: OnEpoch) -> None:
     """Train what is missing.
 
     Raises:
+        RunError: Another command trains the run.
         MembersFailedError: Some members could not be trained.
         DiskFullError: There is no room for what is trained.
     """
     if not training.job.members:
         return
-    started = time.perf_counter()
-    try:
-        ENGINES[training.engine](training.job, on_epoch)
-    finally:
-        add_seconds(training.run, "train", time.perf_counter() - started)
+    with locked(training.run):
+        started = time.perf_counter()
+        try:
+            ENGINES[training.choice.engine](training.job, on_epoch)
+        finally:
+            add_seconds(training.run, "train", time.perf_counter() - started)
 
 
 def analyze(run: Run, names: Sequence[str] = (), on_done: Callable[[str, float], None] | None = None) -> Results:
@@ -195,12 +209,9 @@ def _whatever_is_there(run: Run) -> Results:
     return Results(datasets, {})
 
 
-def _engine(name: str) -> str:
-    if name == "auto":
-        return "sequential"
-    if name not in ENGINES:
+def _check_engine(name: str) -> None:
+    if name != "auto" and name not in ENGINES:
         raise RequestError(f"There is no engine {name!r}. There are auto and {', '.join(ENGINES)}.")
-    return name
 
 
 def _device(name: str) -> torch.device:

@@ -94,6 +94,7 @@ def decode_images(encoded: Sequence[tuple[str, Callable[[], bytes]]], path: Path
         grey = all(mode in _GREY for mode in pool.map(lambda image: _image(image).mode, encoded))
         shape = (len(encoded), first.height, first.width, 1 if grey else 3)
         decoded = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        _reserve(path)
 
         def pixels(image: tuple[str, Callable[[], bytes]]) -> np.ndarray:
             opened = _image(image)
@@ -111,6 +112,13 @@ def decode_images(encoded: Sequence[tuple[str, Callable[[], bytes]]], path: Path
             decoded[start : start + _BLOCK] = list(pool.map(pixels, encoded[start : start + _BLOCK]))
         decoded.flush()
     return decoded
+
+
+def _reserve(path: Path) -> None:
+    """Take the disk space of a file of holes: a full disk is an error here, and would be a killed process later."""
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _image(image: tuple[str, Callable[[], bytes]]) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
@@ -81,4 +82,9 @@ def in_memory(data: DataSet, settings: DataSettings, *, dtype: torch.dtype, devi
 
 
 def _tensors(split: Split, device: torch.device) -> TensorSplit:
-    return TensorSplit(torch.tensor(split.inputs, device=device), torch.tensor(split.labels, device=device))
+    return TensorSplit(_tensor(split.inputs, device), _tensor(split.labels, device))
+
+
+def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
+    """On the CPU, memory that may be written to is used as it is: processes that mapped the same file share it."""
+    return torch.as_tensor(array, device=device) if array.flags.writeable else torch.tensor(array, device=device)

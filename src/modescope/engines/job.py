@@ -20,6 +20,7 @@ class Job:
     data: DataSet
     device: torch.device
     members: Mapping[int, Progress]  # those with something missing, and what is missing of each
+    workers: int = 1  # processes that train side by side, in engines that have several
 
 
 class Engine(Protocol):

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from modescope.data import DataSet
 from modescope.errors import RunError
 from modescope.files import write_text
 from modescope.store.run import Run
@@ -43,24 +44,36 @@ def add_seconds(run: Run, stage: str, seconds: float) -> None:
     record_provenance(run, seconds={stage: round(before + seconds, 3)})
 
 
-def record_making(run: Run, *, engine: str, device: torch.device, data: dict[str, object]) -> None:
-    """Record who trains the run, with what, and on which data.
+def record_data(run: Run, data: DataSet) -> None:
+    """Record the recipe and the data of a run.
 
     Raises:
         RunError: The run was begun with other data, so that its members would not be comparable.
     """
     before = read_provenance(run).get("data", {}).get("sha256")
-    if before is not None and before != data["sha256"]:
+    source = run.recipe.data.source
+    if before is not None and before != data.fingerprint:
         raise RunError(
-            f"{run.path} was made from other data: their SHA-256 was {before[:12]}..., that of {data['source']} is now "
-            f"{str(data['sha256'])[:12]}.... Name another folder with -o, or restore the data."
+            f"{run.path} was made from other data: their SHA-256 was {before[:12]}..., that of {source} is now "
+            f"{data.fingerprint[:12]}.... Name another folder with -o, or restore the data."
         )
+    described = {
+        "source": source,
+        "sha256": data.fingerprint,
+        "train_examples": len(data.train),
+        "test_examples": len(data.test),
+        "input_shape": list(data.input_shape),
+        "classes": len(data.class_names),
+    }
+    record_provenance(run, recipe=run.recipe.name, recipe_sha256=run.recipe.sha256(), data=described)
+
+
+def record_making(run: Run, *, engine: str, workers: int, device: torch.device) -> None:
+    """Record who trains the run, where, and with what."""
     record_provenance(
         run,
-        recipe=run.recipe.name,
-        recipe_sha256=run.recipe.sha256(),
-        data=data,
         engine=engine,
+        workers=workers,
         device=_device(device),
         machine={"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
         versions={"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},

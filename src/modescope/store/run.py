@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modescope.errors import RecipeError, RunError
-from modescope.files import sweep, write_text
+from modescope.files import TEMPORARY, sweep, write_text
 from modescope.recipe import Recipe, differences, parse
 
 
@@ -69,6 +69,16 @@ class Run:
         return self.path / "figures" / f"{name}.{suffix}"
 
     @property
+    def lock(self) -> Path:
+        """Held by the command that trains the run."""
+        return self.path / ".lock"
+
+    @property
+    def lock_holder(self) -> Path:
+        """Says which process holds the lock."""
+        return self.path / ".lock-holder.json"
+
+    @property
     def report(self) -> Path:
         """The page."""
         return self.path / "report.html"
@@ -91,8 +101,8 @@ def open_run(path: Path) -> Run:
         raise RunError(f"{path} is a run whose recipe cannot be read. {error}") from None
 
 
-def start_run(path: Path, recipe: Recipe) -> Run:
-    """The run of this recipe at this place: a new one, or the one that is there.
+def run_at(path: Path, recipe: Recipe) -> Run:
+    """The run of this recipe at this place: a new one, or the one that is there. Writes nothing.
 
     A run may be renamed and looked at with other analysis settings; what trains its members is fixed.
 
@@ -101,11 +111,6 @@ def start_run(path: Path, recipe: Recipe) -> Run:
     """
     if path.exists() and not path.is_dir():
         raise RunError(f"{path} is a file; the output must be a folder. Name another one with -o.")
-    if path.is_dir() and any(path.iterdir()) and not (path / "recipe.toml").is_file():
-        raise RunError(
-            f"{path} is not empty and is no run (it has no recipe.toml), so nothing was written there. Name an empty "
-            "or a new folder with -o."
-        )
     if (path / "recipe.toml").is_file():
         different = differences(open_run(path).recipe, recipe)
         if different:
@@ -115,7 +120,24 @@ def start_run(path: Path, recipe: Recipe) -> Run:
             raise RunError(
                 f"{path} was made by another recipe: {told}. Name another folder with -o, or give the same recipe."
             )
-        sweep(path)
-    run = Run(path, recipe)
-    write_text(path / "recipe.toml", recipe.toml())
-    return run
+    elif path.is_dir() and not all(_begun(file) for file in path.iterdir()):
+        raise RunError(
+            f"{path} is not empty and is no run (it has no recipe.toml), so nothing was written there. Name an empty "
+            "or a new folder with -o."
+        )
+    return Run(path, recipe)
+
+
+def start_run(run: Run) -> None:
+    """Write a run's recipe, and sweep up what killed commands left. Whoever calls this holds the run's lock.
+
+    Raises:
+        DiskFullError: There is no room for it.
+    """
+    sweep(run.path)
+    write_text(run.path / "recipe.toml", run.recipe.toml())
+
+
+def _begun(file: Path) -> bool:
+    """Whether a command that was killed before it wrote the recipe may have left this file."""
+    return file.name.startswith((".lock", TEMPORARY))

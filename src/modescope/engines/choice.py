@@ -1,0 +1,71 @@
+"""Which engine, with how many workers, and why."""
+
+from dataclasses import dataclass
+
+import joblib
+import psutil
+import torch
+
+from modescope.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine, and the reason for it as half a sentence."""
+
+    engine: str
+    workers: int
+    why: str
+
+
+def choose(
+    engine: str, workers: int | None, *, device: torch.device, members: int, threads: int, member_bytes: int
+) -> Choice:
+    """The engine that was asked for, or the one that suits the machine.
+
+    Args:
+        engine: `auto`, or an engine's name.
+        workers: How many processes were asked for, or None.
+        device: Where the members are trained.
+        members: How many there are to train.
+        threads: CPU threads that each computes with.
+        member_bytes: What training one member takes, about (see `training_bytes`).
+
+    Returns:
+        The engine, how many workers it gets, and why.
+
+    Raises:
+        RequestError: Workers were asked for from an engine that has none, or fewer than one.
+    """
+    if workers is not None and workers < 1:
+        raise RequestError(f"--workers {workers} is too few: at least one process has to train.")
+    if workers is not None and engine == "sequential" and workers > 1:
+        raise RequestError(f"--workers {workers} needs --engine processes: the sequential engine has one process.")
+    if workers is not None and engine == "auto":
+        engine = "processes" if workers > 1 else "sequential"
+    if engine == "sequential":
+        return Choice(engine, 1, "as asked")
+    if engine == "processes" and workers is not None:
+        return Choice(engine, workers, "as asked")
+    if engine == "auto" and device.type == "cuda":
+        return Choice("sequential", 1, "one GPU")
+    fitting, why = _fitting(members, threads, member_bytes)
+    if engine == "processes" or fitting > 1:
+        return Choice("processes", fitting, why)
+    return Choice("sequential", 1, why)
+
+
+def _fitting(members: int, threads: int, member_bytes: int) -> tuple[int, str]:
+    """How many processes are worth it here, at least one, and what limits them."""
+    cores, free = joblib.cpu_count(), psutil.virtual_memory().available
+    limits = {
+        f"{_counted(members, 'member')} to train": members,
+        f"{_counted(cores, 'core')}, {_counted(threads, 'thread')} a member": cores // threads,
+        f"{free / 2**30:.1f} GiB of free memory, {member_bytes / 2**30:.1f} GiB a member": free // member_bytes,
+    }
+    why = min(limits, key=limits.__getitem__)
+    return max(limits[why], 1), why
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'s' if count != 1 else ''}"
