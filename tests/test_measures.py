@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
@@ -27,6 +28,9 @@ from modescope.measures.intervals import (
     bootstrap_weights,
     centred_interval,
     mean_interval,
+    members_interval,
+    pairs_interval,
+    reflected_interval,
     resampled_means,
     wilson_interval,
 )
@@ -260,6 +264,53 @@ def test_a_centred_interval_holds_its_estimate_even_if_every_resample_lies_highe
     assert high - low == pytest.approx(0.95 * 0.02)
 
 
+def test_a_reflected_interval_lies_as_far_below_as_the_resamples_lie_above():
+    low, high = reflected_interval(np.array(0.02), np.linspace(0.01, 0.03, 101))
+    assert (low, high) == (pytest.approx(0.0105), pytest.approx(0.0295))
+    low, high = reflected_interval(np.array(0.02), np.linspace(0.025, 0.035, 101))
+    assert low == pytest.approx(0.04 - 0.03475)
+    assert high == 0.02  # the estimate is never left out
+    low, high = reflected_interval(np.array([0.0, 1.0]), np.array([[0.0, 1.0]] * 9))
+    np.testing.assert_array_equal([low, high], [[0, 1], [0, 1]])
+
+
+def test_the_calibration_errors_interval_covers_the_truth_of_a_miscalibrated_network():
+    """Confidence always 0.8, right 75 % of the time: the true error is 0.05 in one bin."""
+    random, covered = np.random.default_rng(0), 0
+    weights = bootstrap_weights(1600, resamples=200, seed=0)
+    confidence = np.full(1600, 0.8)
+    for _ in range(200):
+        right = random.random(1600) < 0.75
+        estimate = expected_calibration_error(confidence, right)
+        low, high = reflected_interval(estimate, expected_calibration_error(confidence, right, weights=weights))
+        covered += low <= 0.05 <= high
+    assert 0.88 <= covered / 200 <= 1
+
+
+def test_an_interval_over_members_leaves_out_whole_members(random):
+    matrix = random.normal(size=(6, 6))
+    matrix += matrix.T
+
+    def mean(of):
+        return matrix[np.ix_(of, of)][np.triu_indices(len(of), 1)].mean()
+
+    without = np.array([mean([other for other in range(6) if other != left]) for left in range(6)])
+    error = math.sqrt(5 / 6 * ((without - without.mean()) ** 2).sum())
+    half = stats.t.ppf(0.95, 5) * error
+    low, high = pairs_interval(matrix, confidence=0.9)
+    assert (low, high) == (pytest.approx(mean(range(6)) - half), pytest.approx(mean(range(6)) + half))
+    order = random.permutation(6)
+    assert pairs_interval(matrix[np.ix_(order, order)], confidence=0.9) == pytest.approx((low, high))
+    assert all(math.isnan(end) for end in pairs_interval(matrix[:2, :2]))
+
+
+def test_the_interval_of_a_mean_over_members_is_students(random):
+    values = random.normal(size=7)
+    error = values.std(ddof=1) / math.sqrt(7)
+    assert members_interval(values) == pytest.approx(stats.t.interval(0.95, 6, values.mean(), error))
+    assert all(math.isnan(end) for end in members_interval(values[:1]))
+
+
 # --- confusion ----------------------------------------------------------------------------------------------------
 
 
@@ -307,6 +358,7 @@ def test_tsne_keeps_three_far_groups_apart_and_is_the_same_twice(random):
     placed, perplexity = tsne(vectors, perplexity=5.0, seed=0)
     again, _ = tsne(vectors, perplexity=5.0, seed=0)
     np.testing.assert_array_equal(placed, again)
+    assert not np.array_equal(placed, tsne(vectors, perplexity=5.0, seed=1)[0])
     assert perplexity == 5
     distance = squareform(pdist(placed))
     same = np.kron(np.eye(3), np.ones((12, 12))).astype(bool)

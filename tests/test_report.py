@@ -1,5 +1,6 @@
 """The answer in words, and the page."""
 
+import math
 from html.parser import HTMLParser
 
 import numpy as np
@@ -33,7 +34,7 @@ def sizes(gain, low, high, ece=(-0.01, 0.01)):
     values = {}
     for metric, one, change, ends in (
         ("accuracy", 0.6, gain, (low, high)), ("nll", 1.0, -0.1, (-0.12, -0.08)), ("brier", 0.5, -0.05, (-0.06, -0.04)),
-        ("ece", 0.02, sum(ece) / 2, ece),
+        ("ece", 0.02, sum(ece) / 2, ece), ("confidence", 0.6, gain - 0.05, (low, high)),
     ):  # fmt: skip
         values |= {
             metric: [one, one + change], f"{metric}_low": [one - 0.01, one + change - 0.01],
@@ -66,25 +67,37 @@ def test_a_loss_is_called_a_loss():
 
 
 def test_worse_calibration_is_told():
-    said = answer({"ensemble_size": sizes(0.042, 0.038, 0.046, ece=(0.06, 0.08))}).sentences
-    assert "less well calibrated than one member's (ECE 0.020 -> 0.090)" in said[1]
+    unsure = sizes(0.042, 0.038, 0.046, ece=(0.06, 0.08))
+    sure = unsure.assign(confidence=unsure["accuracy"] + 0.05)
+    said = answer({"ensemble_size": unsure}).sentences
+    assert "less well calibrated than one member's (ECE 0.020 -> 0.090): averaging leaves them less sure (" in said[1]
+    assert answer({"ensemble_size": sure}).sentences[1].endswith("(ECE 0.020 -> 0.090).")
 
 
 def test_members_are_called_different_only_where_the_intervals_say_so():
-    def pair(low, high):
-        scalars = {"mean_disagreement": 0.2, "mean_disagreement_low": low, "mean_disagreement_high": high}
-        return xr.Dataset({name: ((), value) for name, value in {**scalars, "disagreement_over_error": 0.5}.items()})
+    def pair(low, high, low_of_members=0.17):
+        scalars = {
+            "mean_disagreement": 0.2, "mean_disagreement_low": low, "mean_disagreement_high": high,
+            "mean_disagreement_members_low": low_of_members, "mean_disagreement_members_high": 0.23,
+            "disagreement_over_error": 0.5,
+        }  # fmt: skip
+        return xr.Dataset({name: ((), value) for name, value in scalars.items()})
 
     told = "mean disagreement between two of the epochs 3 to 4 of one member"
     late = xr.Dataset({
         "late_disagreement": ((), 0.1, {"long_name": told}),
         "late_disagreement_low": ((), 0.08),
         "late_disagreement_high": ((), 0.12),
+        "late_disagreement_members_low": ((), 0.05),
+        "late_disagreement_members_high": ((), 0.15),
     })
     (clear,) = answer({"similarity_members": pair(0.18, 0.22), "similarity_snapshots": late}).sentences
-    assert "2.0 times as many as two late snapshots of one member (10.0 %): members are different functions" in clear
-    (unclear,) = answer({"similarity_members": pair(0.11, 0.3), "similarity_snapshots": late}).sentences
-    assert unclear.endswith("; two late snapshots of one member, to 10.0 %.")
+    assert "about 2 times as many as two late snapshots of one member (10.0 %): members are different" in clear
+    for doubtful in (pair(0.11, 0.3), pair(0.18, 0.22, low_of_members=0.14)):
+        (unclear,) = answer({"similarity_members": doubtful, "similarity_snapshots": late}).sentences
+        assert unclear.endswith("; two late snapshots of one member, to 10.0 %.")
+    (two_members,) = answer({"similarity_members": pair(0.18, 0.22, math.nan), "similarity_snapshots": late}).sentences
+    assert two_members == clear  # one pair has no interval over members
 
 
 def test_the_answer_is_the_datasets_numbers(finished):

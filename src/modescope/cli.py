@@ -188,9 +188,7 @@ def _recipe(name: str, settings: list[str] | None) -> "Recipe":
     return load(name, settings or [])
 
 
-def _train(
-    recipe: "Recipe", output: Path | None, engine: str, workers: int | None, device: str
-) -> "tuple[Run, bool]":
+def _train(recipe: "Recipe", output: Path | None, engine: str, workers: int | None, device: str) -> "tuple[Run, bool]":
     """Train what is missing; the run, and whether anything was."""
     from modescope import study
     from modescope.progress import LiveProgress, PlainProgress

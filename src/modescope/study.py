@@ -25,7 +25,9 @@ from modescope.store.results import read_result, write_result
 from modescope.store.run import Run, run_at, start_run
 from modescope.training.member import initial_network
 from modescope.training.memory import training_bytes
-from modescope.types import OnEpoch
+from modescope.types import EpochRecord, OnEpoch
+
+_COUNTED_SECONDS = 10.0  # a command that is killed forgets no more than this of the time it took
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,7 @@ class Results:
     left_out: Mapping[str, str]
 
 
-def plan(
-    recipe: Recipe, path: Path, *, engine: str = "auto", device: str = "auto", workers: int | None = None
-) -> Plan:
+def plan(recipe: Recipe, path: Path, *, engine: str = "auto", device: str = "auto", workers: int | None = None) -> Plan:
     """Load the data, make or open the run, and find out what is missing of it. Trains nothing.
 
     Args:
@@ -110,12 +110,24 @@ def carry_out(training: Plan, on_epoch: OnEpoch) -> None:
     """
     if not training.job.members:
         return
+    counted = time.perf_counter()
+
+    def count() -> None:
+        nonlocal counted
+        now = time.perf_counter()
+        add_seconds(training.run, "train", now - counted)
+        counted = now
+
+    def recorded(member: int, record: EpochRecord) -> None:
+        on_epoch(member, record)
+        if time.perf_counter() - counted > _COUNTED_SECONDS:
+            count()
+
     with locked(training.run):
-        started = time.perf_counter()
         try:
-            ENGINES[training.choice.engine](training.job, on_epoch)
+            ENGINES[training.choice.engine](training.job, recorded)
         finally:
-            add_seconds(training.run, "train", time.perf_counter() - started)
+            count()
 
 
 def analyze(run: Run, names: Sequence[str] = (), on_done: Callable[[str, float], None] | None = None) -> Results:

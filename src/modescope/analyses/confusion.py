@@ -15,5 +15,5 @@ def analyze(run: Run) -> xr.Dataset:
     """`count` (member, epoch, class_true, class_predicted)."""
     counts = confusion_counts(predicted_classes(run), labels(run), len(class_names(run)))
     axes = (MEMBER, EPOCH, CLASS_TRUE, CLASS_PREDICTED)
-    variables = {"count": (axes, counts, COUNT, "test examples of one class that were given another")}
+    variables = {"count": (axes, counts, COUNT, "test examples of a true class that were given a predicted class")}
     return dataset(run, "confusion", variables, question=QUESTION, reference=REFERENCE)

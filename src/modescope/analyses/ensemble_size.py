@@ -9,10 +9,9 @@ from jaxtyping import Float, Integer
 
 from modescope.analyses.reading import dataset, labels, log_prob
 from modescope.measures.calibration import expected_calibration_error
-from modescope.measures.ensembles import subsets
-from modescope.measures.intervals import bootstrap_weights, centred_interval, resampled_means
-from modescope.measures.scores import brier_score, correct, negative_log_likelihood
-from modescope.recipe import EnsembleSizeSettings
+from modescope.measures.ensembles import ensemble_log_prob, subsets
+from modescope.measures.intervals import bootstrap_weights, centred_interval, reflected_interval, resampled_means
+from modescope.measures.scores import brier_score, correct
 from modescope.store.run import Run
 from modescope.types import COUNT, FRACTION, NAT, ONE, SIZE
 
@@ -26,36 +25,38 @@ METRICS = {
     "nll": (NAT, "mean negative log-likelihood"),
     "brier": (ONE, "Brier score, summed over classes (0 to 2)"),
     "ece": (FRACTION, "expected calibration error"),
+    "confidence": (FRACTION, "mean largest probability"),
 }
 
 
 def analyze(run: Run) -> xr.Dataset:
-    """Accuracy, NLL, Brier score and calibration error (size) of ensembles at the last epoch.
+    """Accuracy, NLL, Brier score, calibration error and confidence (size) of ensembles at the last epoch.
 
-    Each metric is a mean over all subsets of a size, or over a stated number of random ones (`subsets`, `exhaustive`).
-    `_low` and `_high` are the ends of a paired bootstrap interval over test examples; `_gain` is the difference from
-    one member, with its own interval; `_subset_min` and `_subset_max` are the worst and the best subset, which says
-    how much the choice of members matters and is no error bar.
+    Each metric is a mean over all subsets of a size, or over a stated number of random ones: `subsets` says how many.
+    `_low` and `_high` are the ends of a paired bootstrap interval over test examples; `_gain` is the value less that of
+    one member, with its own interval; `_subset_min` and `_subset_max` are the smallest and the largest value of a
+    subset, which says how much the choice of members matters and is no error bar.
     """
     settings = run.recipe.analyses.ensemble_size
-    prob = np.exp(log_prob(run, run.members, [run.epochs[-1]])[:, 0].astype(np.float64))
+    said = log_prob(run, run.members, [run.epochs[-1]])[:, 0].astype(np.float64)
     label = labels(run)
     weights = bootstrap_weights(len(label), resamples=settings.resamples, seed=settings.seed)
-    sizes = np.arange(1, len(prob) + 1)
-    chosen = [subsets(len(prob), int(size), most=settings.subsets, seed=settings.seed) for size in sizes]
-    scores = [score_subsets(prob, label, subset, weights, bins=settings.bins) for subset in chosen]
+    sizes = np.arange(1, len(said) + 1)
+    chosen = [subsets(len(said), int(size), most=settings.subsets, seed=settings.seed) for size in sizes]
+    scores = [score_subsets(said, label, subset, weights, bins=settings.bins) for subset in chosen]
     variables = {
         "subsets": ((SIZE,), np.array([len(subset) for subset in chosen]), COUNT, "subsets that were averaged over"),
     }
     for metric, (unit, told) in METRICS.items():
         estimate = np.array([score.mean[metric] for score in scores])
         resampled = np.stack([score.resampled[metric] for score in scores], axis=1)
-        low, high = _interval(estimate, resampled, settings)
+        interval = reflected_interval if metric == "ece" else centred_interval
+        low, high = interval(estimate, resampled, confidence=settings.confidence)
         gain = estimate - estimate[0]
-        gain_low, gain_high = _interval(gain, resampled - resampled[:, :1], settings)
+        gain_low, gain_high = interval(gain, resampled - resampled[:, :1], confidence=settings.confidence)
         for suffix, values, what in (
             ("", estimate, told),
-            ("_low", low, f"{told}: lower end of the interval"),
+            ("_low", np.maximum(low, 0), f"{told}: lower end of the interval"),  # no metric is ever less
             ("_high", high, f"{told}: upper end of the interval"),
             ("_gain", gain, f"{told}: difference from one member"),
             ("_gain_low", gain_low, f"{told}: difference from one member, lower end"),
@@ -89,7 +90,7 @@ class SizeScores:
 
 
 def score_subsets(
-    prob: Float[np.ndarray, "member example class"],
+    log_prob: Float[np.ndarray, "member example class"],
     label: Integer[np.ndarray, " example"],
     chosen: Sequence[tuple[int, ...]],
     weights: Float[np.ndarray, "resample example"],
@@ -101,19 +102,21 @@ def score_subsets(
     Scores that are means over examples are averaged over subsets first and resampled once; the calibration error is
     no such mean and is resampled for every subset.
     """
-    by_example = dict.fromkeys(("accuracy", "nll", "brier"), np.zeros(len(label)))
+    prob = np.exp(log_prob)
+    of_label = log_prob[:, np.arange(len(label)), label]
+    by_example = dict.fromkeys(("accuracy", "nll", "brier", "confidence"), np.zeros(len(label)))
     of_subset: dict[str, list[float]] = {metric: [] for metric in METRICS}
     resampled_ece = np.zeros(len(weights))
     for subset in chosen:
         mean_prob = prob[list(subset)].mean(axis=0)
         right = correct(mean_prob, label)
-        with np.errstate(divide="ignore"):  # a probability of zero has an infinite loss, and may have it
-            values = {
-                "accuracy": right.astype(np.float64),
-                "nll": negative_log_likelihood(np.log(mean_prob), label),
-                "brier": brier_score(mean_prob, label),
-            }
         confidence = mean_prob.max(axis=-1)
+        values = {
+            "accuracy": right.astype(np.float64),
+            "nll": -ensemble_log_prob(of_label[list(subset)]),  # never of a probability that is rounded to zero
+            "brier": brier_score(mean_prob, label),
+            "confidence": confidence,
+        }
         for metric, value in values.items():
             by_example[metric] = by_example[metric] + value / len(chosen)
             of_subset[metric].append(float(value.mean()))
@@ -126,9 +129,3 @@ def score_subsets(
         smallest={metric: min(values) for metric, values in of_subset.items()},
         largest={metric: max(values) for metric, values in of_subset.items()},
     )
-
-
-def _interval(
-    estimate: np.ndarray, resampled: np.ndarray, settings: EnsembleSizeSettings
-) -> tuple[np.ndarray, np.ndarray]:
-    return centred_interval(estimate, resampled, confidence=settings.confidence)

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from modescope.analyses.reading import dataset, labels, log_prob
+from modescope.analyses.reading import dataset, labels, log_prob, with_ends
 from modescope.measures.hardness import (
     first_learned,
     hardest,
@@ -73,9 +73,8 @@ def analyze(run: Run) -> xr.Dataset:
     }
     if len(run.members) > 1:
         for name, estimate in _means_over_pairs(last, chosen[:, -1], settings).items():
-            for suffix, value in zip(("", "_low", "_high"), estimate, strict=True):
-                told = "mean over all pairs of members at the last epoch"
-                variables[f"mean_{name}_members{suffix}"] = ((), np.asarray(value), ONE, told)
+            _, _, unit, told = variables[f"{name}_members"]
+            variables |= with_ends(f"mean_{name}_members", estimate, unit, f"{told}: mean over all pairs of members")
     return dataset(
         run,
         "hardness",

@@ -12,7 +12,10 @@ from modescope.store.run import Run
 from modescope.types import EPOCH, FRACTION, MEMBER, NAT, ONE
 
 QUESTION = "How fast, and how far, did each member learn?"
-REFERENCE = "Cross-entropy and accuracy after every epoch; the training curves are means over the epoch as it was met"
+REFERENCE = (
+    "Cross-entropy and accuracy after every epoch; the training curves are means over the epoch as it was met, and at "
+    "epoch 0, where nothing was met, measured"
+)
 
 
 def analyze(run: Run) -> xr.Dataset:
@@ -45,4 +48,5 @@ def analyze(run: Run) -> xr.Dataset:
         },
         question=QUESTION,
         reference=REFERENCE,
+        split="train, test",
     )

@@ -78,6 +78,15 @@ def parameters(run: Run, states: Sequence[tuple[int, int]]) -> dict[str, Float[n
     }
 
 
+def with_ends(name: str, estimate: Sequence[float | np.ndarray], unit: str, told: str) -> dict[str, Variable]:
+    """A number and the ends of its interval as `NAME`, `NAME_low` and `NAME_high`."""
+    ends = (("", ""), ("_low", ": lower end of the interval"), ("_high", ": upper end of the interval"))
+    return {
+        name + suffix: ((), np.asarray(value), unit, told + what)
+        for (suffix, what), value in zip(ends, estimate, strict=True)
+    }
+
+
 def dataset(
     run: Run,
     name: str,
@@ -95,7 +104,7 @@ def dataset(
         variables: Name -> (dimensions, values, unit, description).
         question: What it answers.
         reference: Who says so, and where.
-        **attributes: Further facts.
+        **attributes: Further facts; `split` where it is not the test split alone.
 
     Returns:
         The Dataset; every dimension that stands for members, epochs or classes has coordinates.

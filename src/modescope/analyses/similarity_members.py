@@ -3,9 +3,16 @@
 import numpy as np
 import xarray as xr
 
-from modescope.analyses.reading import dataset, labels, log_prob, need_members, parameters
+from modescope.analyses.reading import dataset, labels, log_prob, need_members, parameters, with_ends
 from modescope.measures.disagreement import disagreement, disagreement_by_example
-from modescope.measures.intervals import bootstrap_weights, mean_interval, wilson_interval
+from modescope.measures.intervals import (
+    bootstrap_weights,
+    centred_interval,
+    mean_interval,
+    pairs_interval,
+    resampled_means,
+    wilson_interval,
+)
 from modescope.measures.weights import cosine_similarity
 from modescope.store.run import Run
 from modescope.types import FRACTION, MEMBER, MEMBER_OTHER, ONE
@@ -19,8 +26,9 @@ def analyze(run: Run) -> xr.Dataset:
 
     `cosine_similarity` is over all trainable parameters; `cosine_similarity_without_biases` leaves out every parameter
     called bias, as the W&B report did. `disagreement_low` and `_high` are Wilson intervals of each pair;
-    `mean_disagreement` is over all pairs, with a bootstrap interval over test examples, and
-    `disagreement_over_error` divides it by the members' mean error.
+    `mean_disagreement` is over all pairs, with a bootstrap interval over test examples (`_low`, `_high`) and another
+    over members (`_members_low`, `_members_high`: what other training runs would change); `disagreement_over_error`
+    divides it by the members' mean error. The ends of `mean_cosine_similarity` are over members.
 
     Raises:
         NotApplicableError: The run has one member.
@@ -37,7 +45,8 @@ def analyze(run: Run) -> xr.Dataset:
         every, without = cosine_similarity(states.values()), cosine_similarity(weights_only)
         variables["cosine_similarity"] = (axes, every, ONE, "cosine between all trainable parameters")
         variables["cosine_similarity_without_biases"] = (axes, without, ONE, "cosine between all weights but biases")
-        variables["mean_cosine_similarity"] = ((), np.asarray(_pairs(every).mean()), ONE, "mean over all pairs")
+        mean = (_pairs(every).mean(), *pairs_interval(every, confidence=settings.confidence))
+        variables |= with_ends("mean_cosine_similarity", mean, ONE, "mean cosine over all pairs of members")
     pairwise = disagreement(predicted)
     low, high = wilson_interval(pairwise, predicted.shape[-1], confidence=settings.confidence)
     low, high = _with_diagonal(low, 0.0), _with_diagonal(high, 0.0)  # a network agrees with itself for certain
@@ -47,12 +56,15 @@ def analyze(run: Run) -> xr.Dataset:
     variables["disagreement_high"] = (axes, high, FRACTION, f"{told}: upper end of Wilson's interval")
 
     resampled = bootstrap_weights(predicted.shape[-1], resamples=settings.resamples, seed=settings.seed)
-    estimate = mean_interval(disagreement_by_example(predicted), resampled, confidence=settings.confidence)
-    for suffix, value in zip(("", "_low", "_high"), estimate, strict=True):
-        variables[f"mean_disagreement{suffix}"] = ((), np.asarray(value), FRACTION, "mean disagreement over all pairs")
-    error = (predicted != labels(run)).mean()
-    ratio = np.asarray(estimate[0] / error if error > 0 else np.nan)
-    variables["disagreement_over_error"] = ((), ratio, ONE, "mean disagreement over the members' mean error")
+    apart = disagreement_by_example(predicted)
+    estimate = mean_interval(apart, resampled, confidence=settings.confidence)
+    variables |= with_ends("mean_disagreement", estimate, FRACTION, "mean disagreement over all pairs")
+    others = pairs_interval(pairwise, confidence=settings.confidence)
+    for end, value in zip(("low", "high"), others, strict=True):
+        told = f"mean disagreement over all pairs: {end}er end of the interval over other members"
+        variables[f"mean_disagreement_members_{end}"] = ((), np.asarray(value), FRACTION, told)
+    ratio = _ratio(apart, (predicted != labels(run)).mean(axis=0), resampled, settings.confidence)
+    variables |= with_ends("disagreement_over_error", ratio, ONE, "mean disagreement over the members' mean error")
     return dataset(
         run,
         "similarity_members",
@@ -63,6 +75,16 @@ def analyze(run: Run) -> xr.Dataset:
         confidence=settings.confidence,
         resamples=settings.resamples,
     )
+
+
+def _ratio(
+    above: np.ndarray, below: np.ndarray, weights: np.ndarray, confidence: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The ratio of two means over the examples with its bootstrap interval; NaN if the lower mean is zero."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.asarray(above.mean() / below.mean())
+        resampled = resampled_means(above, weights) / resampled_means(below, weights)
+    return ratio, *centred_interval(ratio, resampled, confidence=confidence)
 
 
 def _pairs(matrix: np.ndarray) -> np.ndarray:

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import xarray as xr
 
-from modescope.analyses.reading import dataset, parameters, predicted_classes
+from modescope.analyses.reading import dataset, parameters, predicted_classes, with_ends
 from modescope.measures.disagreement import disagreement, disagreement_by_example
-from modescope.measures.intervals import bootstrap_weights, mean_interval
+from modescope.measures.intervals import bootstrap_weights, mean_interval, members_interval
 from modescope.measures.weights import cosine_similarity
 from modescope.store.run import Run
 from modescope.types import EPOCH, EPOCH_OTHER, FRACTION, MEMBER, ONE
@@ -20,7 +20,8 @@ def analyze(run: Run) -> xr.Dataset:
     """Cosine of all trainable parameters and disagreement (member, epoch, epoch_other).
 
     `late_disagreement` is the mean over all pairs of late snapshots of one member, then over members, with a bootstrap
-    interval over test examples. Where no snapshot was kept, the cosine is NaN.
+    interval over test examples (`_low`, `_high`) and one over members (`_members_low`, `_members_high`). Where no
+    snapshot was kept, the cosine is NaN.
     """
     settings = run.recipe.analyses.similarity_snapshots
     predicted = predicted_classes(run)
@@ -43,11 +44,14 @@ def analyze(run: Run) -> xr.Dataset:
     late = late_epochs(run.recipe.training.epochs, settings.late_fraction)
     if len(late) >= 2:
         weights = bootstrap_weights(predicted.shape[-1], resamples=settings.resamples, seed=settings.seed)
-        by_example = np.mean([disagreement_by_example(states[late]) for states in predicted], axis=0)
-        estimate = mean_interval(by_example, weights, confidence=settings.confidence)
-        for suffix, value in zip(("", "_low", "_high"), estimate, strict=True):
-            told = f"mean disagreement between two of the epochs {late[0]} to {late[-1]} of one member"
-            variables[f"late_disagreement{suffix}"] = ((), np.asarray(value), FRACTION, told)
+        of_members = np.stack([disagreement_by_example(states[late]) for states in predicted])
+        estimate = mean_interval(of_members.mean(axis=0), weights, confidence=settings.confidence)
+        told = f"mean disagreement between two of the epochs {late[0]} to {late[-1]} of one member"
+        variables |= with_ends("late_disagreement", estimate, FRACTION, told)
+        others = members_interval(of_members.mean(axis=1), confidence=settings.confidence)
+        for end, value in zip(("low", "high"), others, strict=True):
+            what = f"{told}: {end}er end of the interval over other members"
+            variables[f"late_disagreement_members_{end}"] = ((), np.asarray(value), FRACTION, what)
     return dataset(
         run,
         "similarity_snapshots",

@@ -9,11 +9,12 @@ from scipy.special import logsumexp
 
 
 def ensemble_log_prob(
-    log_prob: Float[np.ndarray, "member example class"],
-) -> Float[np.ndarray, "example class"]:
+    log_prob: Float[np.ndarray, "member *things"],  # noqa: F821
+) -> Float[np.ndarray, "*things"]:
     """The ensemble's prediction: the logarithm of the mean of its members' probabilities, in nat.
 
-    Probabilities are averaged, not logits (Lakshminarayanan et al. 2017, section 2.4).
+    Probabilities are averaged, not logits (Lakshminarayanan et al. 2017, section 2.4). Things are examples and classes,
+    or examples alone where only the true class is asked for.
 
     Example:
         >>> np.exp(ensemble_log_prob(np.log([[[0.9, 0.1]], [[0.5, 0.5]]]))).round(3).tolist()

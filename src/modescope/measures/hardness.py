@@ -8,7 +8,10 @@ from scipy.stats import rankdata
 def first_learned(correct: Bool[np.ndarray, "*states epoch example"]) -> Float[np.ndarray, "*states example"]:
     """The first epoch from which an example stays right to the end; NaN if it is wrong at the end.
 
-    Reference: Toneva et al. (2019), An Empirical Study of Example Forgetting, section 3 (learned for good).
+    The initialisation counts as an epoch: an example that is right by chance there and ever after has 0.
+
+    Reference: after Toneva et al. (2019), An Empirical Study of Example Forgetting, section 3, who record when an
+    example is first right.
 
     Example:
         >>> first_learned(np.array([[False, True], [True, False], [True, False]])).tolist()
@@ -22,7 +25,8 @@ def first_learned(correct: Bool[np.ndarray, "*states epoch example"]) -> Float[n
 def times_forgotten(correct: Bool[np.ndarray, "*states epoch example"]) -> Integer[np.ndarray, "*states example"]:
     """How often an example was right at the end of one epoch and wrong at the end of the next.
 
-    Reference: Toneva et al. (2019), section 3, counted at the ends of epochs on test examples.
+    Reference: Toneva et al. (2019), section 3, who count on training examples whenever a batch meets them; here at the
+    ends of epochs, on test examples, from the initialisation on.
 
     Example:
         >>> times_forgotten(np.array([[True], [False], [True], [False]])).tolist()

@@ -69,17 +69,21 @@ def _gain(sizes: xr.Dataset, sentences: list[str], findings: list[Finding]) -> N
         )
     sentences.append(said)
     if float(all_of_them["ece_gain_low"]) > 0 > float(all_of_them["nll_gain_high"]):
-        sentences.append(
+        said = (
             "Its probabilities have a better likelihood, but are less well calibrated than one member's (ECE "
-            f"{float(one['ece']):.3f} -> {float(all_of_them['ece']):.3f}): averaging makes them less sure."
+            f"{float(one['ece']):.3f} -> {float(all_of_them['ece']):.3f})"
         )
+        sure, right = float(all_of_them["confidence"]), float(all_of_them["accuracy"])
+        if sure < right:
+            said += f": averaging leaves them less sure ({100 * sure:.1f} %) than they are right ({100 * right:.1f} %)"
+        sentences.append(said + ".")
 
 
 def _differences(results: Mapping[str, xr.Dataset], sentences: list[str], findings: list[Finding]) -> None:
     pairs = results["similarity_members"]
     value, interval = _percent(pairs, "mean_disagreement")
     ratio = float(pairs["disagreement_over_error"])
-    note = f"{ratio:.2f} of their error" if ratio == ratio else ""
+    note = f"{ratio:.2f} of their mean error" if ratio == ratio else ""
     findings.append(Finding("disagreement of two members", value, interval, note))
     told = f"Two members give different classes to {value} of the test examples"
     snapshots = results.get("similarity_snapshots", {})
@@ -87,9 +91,13 @@ def _differences(results: Mapping[str, xr.Dataset], sentences: list[str], findin
         late = _late(snapshots)
         findings.append(late)
         apart, together = float(pairs["mean_disagreement"]), float(snapshots["late_disagreement"])
-        clear = float(pairs["mean_disagreement_low"]) > float(snapshots["late_disagreement_high"])
+        # both intervals: neither other test examples nor other training runs may turn it round
+        clear = all(
+            not float(pairs[f"mean_disagreement{over}_low"]) <= float(snapshots[f"late_disagreement{over}_high"])
+            for over in ("", "_members")
+        )
         if clear and together > 0:
-            told += f", {apart / together:.1f} times as many as two late snapshots of one member ({late.value}): "
+            told += f", about {apart / together:.2g} times as many as two late snapshots of one member ({late.value}): "
             told += "members are different functions, snapshots of one run are variations of one"
         else:
             told += f"; two late snapshots of one member, to {late.value}"
@@ -97,8 +105,10 @@ def _differences(results: Mapping[str, xr.Dataset], sentences: list[str], findin
     if "cosine_similarity" in pairs:
         cosine = pairs["cosine_similarity"]
         others = cosine.where(cosine[MEMBER] != cosine[MEMBER_OTHER])
-        mean, low, high = float(pairs["mean_cosine_similarity"]), float(others.min()), float(others.max())
-        findings.append(Finding("cosine of two members", f"{mean:.3f}", f"{low:.3f} to {high:.3f}", "range"))
+        mean, low, high = (float(pairs[f"mean_cosine_similarity{end}"]) for end in ("", "_low", "_high"))
+        interval = f"{low:.3f} to {high:.3f}" if low == low else ""  # two members make one pair: no interval
+        note = f"pairs {float(others.min()):.3f} to {float(others.max()):.3f}"
+        findings.append(Finding("cosine of two members", f"{mean:.3f}", interval, note))
 
 
 def _late(snapshots: xr.Dataset) -> Finding:

@@ -41,6 +41,10 @@ def create_predictions(run: Run, labels: np.ndarray, class_names: Sequence[str])
         _coordinate(group, MEMBER, MEMBER, np.asarray(run.members, dtype="int64"))
         _coordinate(group, EPOCH, EPOCH, np.asarray(run.epochs, dtype="int64"))
         _coordinate(group, CLASS, CLASS, np.asarray(class_names, dtype=np.dtypes.StringDType()))
+        with warnings.catch_warnings():
+            # they are no part of zarr's third format yet, but without them xarray warns whoever reads
+            warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+            zarr.consolidate_metadata(folder)
 
 
 def write_predictions(run: Run, member: int, epoch: int, log_prob: np.ndarray) -> None:

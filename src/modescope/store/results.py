@@ -1,9 +1,11 @@
 """Results: one xarray Dataset an analysis, as `analyses/NAME.zarr`."""
 
 import shutil
+import warnings
 
 import numpy as np
 import xarray as xr
+from zarr.errors import ZarrUserWarning
 
 from modescope.errors import RunError
 from modescope.files import replaced_folder
@@ -18,9 +20,11 @@ def write_result(run: Run, name: str, dataset: xr.Dataset) -> None:
     """
     # zarr's third format has variable-length strings, but no numpy fixed-length ones
     texts = {key: values.astype(np.dtypes.StringDType()) for key, values in dataset.variables.items() if _text(values)}
-    with replaced_folder(run.analysis(name)) as folder:
+    with replaced_folder(run.analysis(name)) as folder, warnings.catch_warnings():
+        # consolidated metadata are no part of zarr's third format yet, but without them xarray warns whoever reads
+        warnings.simplefilter("ignore", ZarrUserWarning)
         shutil.rmtree(folder)
-        dataset.assign_coords(texts).to_zarr(folder, mode="w", zarr_format=3, consolidated=False)
+        dataset.assign_coords(texts).to_zarr(folder, mode="w", zarr_format=3, consolidated=True)
 
 
 def read_result(run: Run, name: str) -> xr.Dataset:
