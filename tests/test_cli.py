@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -115,6 +116,32 @@ def test_train_resumes_and_names_what_was_damaged(modescope, tmp_path):
     assert modescope("info", "a").returncode == 0
 
 
+def test_lost_figures_and_a_page_older_than_its_numbers_are_made_again(modescope, copied):
+    shutil.rmtree(copied.path / "figures")
+    page = copied.report.stat().st_mtime_ns
+    assert "up to date" not in modescope("run", "digits", "-o", copied.path, *SETTINGS).stdout
+    assert len(list((copied.path / "figures").iterdir())) == 21
+    assert copied.report.stat().st_mtime_ns > page
+    assert "up to date" in modescope("run", "digits", "-o", copied.path, *SETTINGS).stdout
+    modescope("analyze", copied.path, "confusion")
+    assert "up to date" not in modescope("run", "digits", "-o", copied.path, *SETTINGS).stdout
+
+
+def test_numbers_of_other_settings_are_not_drawn(modescope, copied):
+    other = [*SETTINGS, "--set", "analyses.ensemble_size.bins=3"]
+    assert modescope("train", "digits", "-o", copied.path, *other).returncode == 0
+    refused(modescope("report", copied.path), 2, "had other settings than the run has now", "modescope analyze")
+    assert modescope("run", "digits", "-o", copied.path, *other).returncode == 0
+    assert modescope("report", copied.path).returncode == 0
+
+
+def test_brackets_in_names_are_text(modescope, tmp_path):
+    made = modescope("train", "digits", "-o", "out[/b][lr0.1]", *SETTINGS, "--set", "ensemble.members=1")
+    assert made.returncode == 0, made.stderr
+    assert "into out[/b][lr0.1] on" in made.stdout
+    assert modescope("info", "out[/b][lr0.1]").returncode == 0
+
+
 def test_info_says_what_is_there(modescope, finished):
     told = modescope("info", finished.path).stdout
     assert "digits (report-smallcnn on digits)" in told
@@ -160,6 +187,9 @@ def test_help_names_every_command_and_imports_nothing_heavy(process):
         (["run", "--set", "model.name=paper-mediumcnn"], ["paper-mediumcnn", "8 x 8"]),
         (["run", "--engine", "quantum"], ["There is no engine 'quantum'", "sequential"]),
         (["run", "--device", "tpu"], ["There is no device 'tpu'"]),
+        (["run", "--workers", "0"], ["--workers 0 is too few"]),
+        (["run", "--set", "data.train_examples=1"], ["leaves one class"]),
+        (["run", "--set", "data.source=digits:foo"], ["digits"]),
         (["analyze", "nowhere"], ["There is no run at nowhere"]),
         (["report", "."], [". is no run"]),
         (["info", "nowhere"], ["There is no run at nowhere"]),

@@ -12,6 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from modescope.data import load_data
+from modescope.data.augment import check_augmentation
 from modescope.data.cache import cache_folder
 from modescope.data.split import checked
 from modescope.data.tensors import in_memory
@@ -79,6 +80,59 @@ def test_a_seeded_subset_is_the_same_each_time_and_holds_different_classes():
 
 
 # --- npz and functions --------------------------------------------------------------------------------------------
+
+
+def test_a_part_holds_every_class_in_its_proportion_and_a_smaller_one_lies_in_a_larger():
+    whole = np.bincount(loaded("digits").train.labels) / 1000
+    parts = {count: loaded("digits", train_examples=count).train for count in (10, 40, 300)}
+    for count, part in parts.items():
+        assert np.abs(np.bincount(part.labels, minlength=10) - count * whole).max() <= 1
+    small, large = ({image.tobytes() for image in parts[count].inputs} for count in (40, 300))
+    assert small <= large
+
+
+def test_a_part_of_one_class_is_refused():
+    with pytest.raises(DataError, match=r"data\.train_examples=1 leaves one class"):
+        loaded("digits", train_examples=1)
+
+
+def test_truth_values_are_zero_and_one(tmp_path):
+    stars = IMAGES[..., :1] > 127
+    data = loaded(save_npz(tmp_path / "stars.npz", x_train=stars, x_test=stars[:3]))
+    scaled = in_memory(data, DataSettings(), dtype=torch.float32, device=torch.device("cpu"))
+    assert set(scaled.scaling(scaled.train.inputs).unique().tolist()) == {0.0, 1.0}
+
+
+def test_class_names_of_bytes_are_text(tmp_path):
+    names = np.array([b"cat", b"dog", b"fox"])
+    assert loaded(save_npz(tmp_path / "named.npz", class_names=names)).class_names == ("cat", "dog", "fox")
+
+
+def test_sixteen_bits_become_eight(tmp_path):
+    deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
+    for part in ("train", "test"):
+        for name in ("a", "b"):
+            folder = tmp_path / part / name
+            folder.mkdir(parents=True)
+            Image.fromarray(deep).save(folder / "0.png")
+    data = loaded(f"images:{tmp_path}")
+    np.testing.assert_array_equal(data.train.inputs[0, :, :, 0], (deep / 257).round())
+
+
+@pytest.mark.parametrize(
+    ("augment", "changes", "message"),
+    [
+        ("report", {"x_train": IMAGES.astype(np.float32)}, r"clips to \[0, 1\], and these .* reach from 0 to 255"),
+        ("report", {"x_train": np.zeros((6, 5), np.float32)}, "is for images"),
+        ("keras-resnet", {"x_train": np.zeros((6, 5), np.float32)}, "is for images"),
+    ],
+)
+def test_augmentations_refuse_what_they_cannot_augment(tmp_path, augment, changes, message):
+    test = {"x_test": changes["x_train"][:3]}
+    data = loaded(save_npz(tmp_path / "data.npz", **changes, **test))
+    check_augmentation("none", data)
+    with pytest.raises(DataError, match=message):
+        check_augmentation(augment, data)
 
 
 def test_npz_gives_its_arrays(tmp_path):

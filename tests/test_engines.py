@@ -20,7 +20,7 @@ from modescope.data import DataSet, Split
 from modescope.data.shared import share
 from modescope.data.tensors import in_memory
 from modescope.engines import choice
-from modescope.engines.choice import choose
+from modescope.engines.choice import check_request, choose
 from modescope.errors import MembersFailedError, RequestError, RunError
 from modescope.recipe import load
 from modescope.store.lock import locked
@@ -271,7 +271,7 @@ def test_the_engine_suits_the_machine(monkeypatch, asked, machine, chosen):
 @pytest.mark.parametrize(("engine", "workers"), [("auto", 0), ("processes", -1), ("sequential", 2)])
 def test_workers_that_make_no_sense(engine, workers):
     with pytest.raises(RequestError, match=f"--workers {workers}"):
-        choose(engine, workers, device=torch.device("cpu"), members=3, threads=1, member_bytes=GIB)
+        check_request(engine, workers)
 
 
 def test_activations_are_counted_once_each():

@@ -27,6 +27,7 @@ from modescope.measures.hardness import (
 from modescope.measures.intervals import (
     bootstrap_weights,
     centred_interval,
+    fraction_interval,
     mean_interval,
     members_interval,
     pairs_interval,
@@ -347,6 +348,22 @@ def test_hardest_counts_and_overlaps_by_hand():
     np.testing.assert_allclose(overlap(chosen), [[1, 0, 0.5], [0, 1, 0], [0.5, 0, 1]])
     assert hardest(np.arange(797.0), 0.05).sum() == 40  # ceil(39.85)
     assert hardest(np.arange(100.0), 0.05).sum() == 5  # and not 6 for want of a last bit
+
+
+def test_equal_losses_share_what_a_blind_choice_would():
+    chosen = hardest(np.zeros((2, 100)), 0.05)
+    np.testing.assert_allclose(chosen, 0.05)
+    np.testing.assert_allclose(overlap(chosen), [[1, 0.05], [0.05, 1]])
+    half = hardest(np.array([9.0, 1, 1, 0]), 0.5)
+    np.testing.assert_allclose(half, [1, 0.5, 0.5, 0])
+
+
+def test_a_fraction_of_nothing_or_everything_is_not_certain():
+    weights = bootstrap_weights(50, resamples=20, seed=0)
+    assert fraction_interval(np.zeros(50), weights)[2] == pytest.approx(0.0714, abs=1e-3)
+    assert fraction_interval(np.ones(50), weights)[1] == pytest.approx(1 - 0.0714, abs=1e-3)
+    values = np.repeat([0.0, 1.0], 25)
+    assert fraction_interval(values, weights) == mean_interval(values, weights)
 
 
 # --- the map ------------------------------------------------------------------------------------------------------

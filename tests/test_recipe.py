@@ -105,6 +105,27 @@ def test_report_augmentation_is_refused_where_it_would_clip_wrongly():
         load("digits", ["training.augment=report", "data.scaling=raw"])
 
 
+def test_what_varies_is_a_set():
+    one, other = (load("digits", [f"ensemble.vary={words}"]) for words in ("order,init,init", "init,order"))
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("training.schedule=[[0, -1.0]]", "training.schedule"),
+        ("training.schedule=[[-1, 1.0]]", "training.schedule"),
+        ("snapshots.epochs=[99]", "snapshots.epochs asks for epoch 99, and training.epochs is 30"),
+        ("model.kwargs.x=nan", "model.kwargs"),
+        ("model.kwargs.x=2020-01-01", "model.kwargs"),
+        ("analyses.trajectory_map.seed=5000000000", "analyses.trajectory_map.seed"),
+    ],
+)
+def test_values_that_would_fail_later_are_refused_now(override, words):
+    with pytest.raises(RecipeError, match=words):
+        load("digits", [override])
+
+
 def test_unknown_recipe_names_the_nearest():
     with pytest.raises(RecipeError, match="nearest built-in recipe is 'report-smallcnn'"):
         load("report-smalcnn")

@@ -83,14 +83,16 @@ def test_members_are_called_different_only_where_the_intervals_say_so():
         }  # fmt: skip
         return xr.Dataset({name: ((), value) for name, value in scalars.items()})
 
-    told = "mean disagreement between two of the epochs 3 to 4 of one member"
-    late = xr.Dataset({
-        "late_disagreement": ((), 0.1, {"long_name": told}),
-        "late_disagreement_low": ((), 0.08),
-        "late_disagreement_high": ((), 0.12),
-        "late_disagreement_members_low": ((), 0.05),
-        "late_disagreement_members_high": ((), 0.15),
-    })
+    late = xr.Dataset(
+        attrs={"late_epochs": [3, 4]},
+        data_vars={
+            "late_disagreement": ((), 0.1),
+            "late_disagreement_low": ((), 0.08),
+            "late_disagreement_high": ((), 0.12),
+            "late_disagreement_members_low": ((), 0.05),
+            "late_disagreement_members_high": ((), 0.15),
+        },
+    )
     (clear,) = answer({"similarity_members": pair(0.18, 0.22), "similarity_snapshots": late}).sentences
     assert "about 2 times as many as two late snapshots of one member (10.0 %): members are different" in clear
     for doubtful in (pair(0.11, 0.3), pair(0.18, 0.22, low_of_members=0.14)):

@@ -12,15 +12,17 @@ import safetensors
 import safetensors.torch
 import torch
 import xarray as xr
+import zarr
 
+import modescope.training.member
 from conftest import TINY, files, trained
 from modescope import study
 from modescope.data import load_data
-from modescope.errors import DamagedFileError, DiskFullError, RunError
+from modescope.errors import DamagedFileError, DiskFullError, MembersFailedError, RunError
 from modescope.files import replaced_folder, write_bytes
 from modescope.recipe import load, parse
 from modescope.store.epochs import check_member
-from modescope.store.predictions import check_predictions, read_epoch
+from modescope.store.predictions import check_frame, check_predictions, read_epoch, write_predictions
 from modescope.store.provenance import read_provenance
 from modescope.store.results import read_result
 from modescope.store.run import open_run
@@ -58,7 +60,7 @@ def test_a_run_holds_what_the_design_says(finished):
 
 
 def test_predictions_are_read_by_plain_xarray(finished):
-    dataset = xr.open_zarr(finished.predictions, consolidated=False, chunks=None)
+    dataset = xr.open_zarr(finished.predictions, chunks=None)
     assert dataset["log_prob"].dims == ("member", "epoch", "example", "class")
     assert dataset["log_prob"].shape == (3, 4, 150, 10)
     assert dataset["log_prob"].dtype == np.float32
@@ -124,6 +126,29 @@ def test_provenance_says_how_it_was_made(finished):
     assert len(recorded["data"]["sha256"]) == 64
     assert recorded["recipe_sha256"] == finished.recipe.sha256()
     assert set(recorded["seconds"]) == {"train", "analyze", "report"}
+    assert recorded["earlier"] == []
+
+
+def test_provenance_is_of_those_that_trained(copied):
+    recorded = {**read_provenance(copied), "versions": {"torch": "1.0"}, "made": "long ago"}
+    copied.provenance.write_text(json.dumps(recorded))
+    study.plan(copied.recipe, copied.path, engine="sequential")
+    assert read_provenance(copied)["made"] == "long ago"
+    copied.snapshot(0, 3).unlink()
+    study.plan(copied.recipe, copied.path, engine="sequential")
+    now = read_provenance(copied)
+    assert now["versions"]["torch"] == torch.__version__
+    assert [earlier["made"] for earlier in now["earlier"]] == ["long ago"]
+    assert now["earlier"][0]["versions"] == {"torch": "1.0"}
+
+
+def test_a_killed_command_forgets_little_of_the_time_it_took(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "_COUNTED_SECONDS", 0.0)
+    training = study.plan(load("digits", TINY), tmp_path / "run", engine="sequential")
+    seen = []
+    study.carry_out(training, lambda member, record: seen.append(read_provenance(training.run).get("seconds")))
+    assert seen[-1]["train"] > 0
+    assert read_provenance(training.run)["seconds"]["train"] >= seen[-1]["train"]
 
 
 # --- damage -------------------------------------------------------------------------------------------------------
@@ -174,7 +199,7 @@ def test_reading_what_is_damaged_names_it(copied):
     flip(chunk(copied, 0, 3))
     with pytest.raises(DamagedFileError, match=r"002/snapshots/001.safetensors is damaged \(its SHA-256 is not"):
         read_snapshot(copied, 2, 1)
-    with pytest.raises(DamagedFileError, match=r"c/0/3/0/0 is damaged \(its checksum does not fit"):
+    with pytest.raises(DamagedFileError, match=r"c/0/3/0/0 is damaged \(Stored and computed checksum do not"):
         read_epoch(copied, 0, 3)
     assert set(check_snapshots(copied, 2, range(4))) == {1}
     assert set(check_predictions(copied, 0, range(4))) == {3}
@@ -197,6 +222,68 @@ def test_a_lost_ledger_is_made_again(copied):
     copied.ledger(0).unlink()
     study.carry_out(study.plan(copied.recipe, copied.path, engine="sequential"), lambda member, record: None)
     assert files(copied) == before
+
+
+FRAME = {
+    "lost labels": lambda frame: shutil.rmtree(frame / "label" / "c"),
+    "a changed bit of the labels": lambda frame: flip(frame / "label" / "c" / "0"),
+    "lost class names": lambda frame: shutil.rmtree(frame / "class"),
+    "broken metadata of the predictions": lambda frame: (frame / "log_prob" / "zarr.json").write_text("{"),
+    "broken metadata of the labels": lambda frame: (frame / "label" / "zarr.json").write_text("{"),
+    "broken metadata of all": lambda frame: (frame / "zarr.json").write_text("{"),
+}
+
+
+@pytest.mark.parametrize("damage", FRAME)
+def test_labels_and_names_that_are_damaged_are_named_and_mended_without_training(copied, damage):
+    before = files(copied)
+    FRAME[damage](copied.predictions)
+    assert check_frame(copied) is not None
+    with pytest.raises(DamagedFileError, match=r"predictions\.zarr.* is damaged .*modescope train"):
+        study.analyze(copied, ["confusion"])
+    training = study.plan(copied.recipe, copied.path, engine="sequential")
+    assert len(training.damaged) == 1
+    assert not training.job.members
+    assert files(copied) == before
+
+
+def test_labels_that_are_not_the_datas_are_put_right(copied):
+    before = files(copied)
+    zarr.open_array(copied.predictions / "label", mode="r+")[:] = 7
+    told = study.plan(copied.recipe, copied.path, engine="sequential").damaged
+    assert "these are not the labels of the data" in str(told[0])
+    assert files(copied) == before
+
+
+def test_repair_does_not_mix_two_networks(copied, monkeypatch):
+    """What was damaged cannot be made again where the same training gives other bits, and is not pretended to be."""
+    flip(copied.snapshot(1, 1))
+    before = files(copied)
+    build = modescope.training.member.build_optimizer
+    monkeypatch.setattr("modescope.training.member.build_optimizer", lambda network, settings: build(network, other))
+    other = copied.recipe.training.model_copy(update={"epsilon": 1e-7})
+    training = study.plan(copied.recipe, copied.path, engine="sequential")
+    with pytest.raises(MembersFailedError, match=r"Member 1: trained again, it became another network .* Delete .*001"):
+        study.carry_out(training, lambda member, record: None)
+    assert files(copied) == before
+    monkeypatch.undo()
+    study.carry_out(study.plan(copied.recipe, copied.path, engine="sequential"), lambda member, record: None)
+    assert not study.plan(copied.recipe, copied.path, engine="sequential").job.members
+
+
+def test_a_members_folder_may_be_deleted_and_all_of_it_is_made_again(copied):
+    before = files(copied)
+    shutil.rmtree(copied.member(1))
+    training = study.plan(copied.recipe, copied.path, engine="sequential")
+    assert training.job.members[1].predictions == set(range(4))
+    study.carry_out(training, lambda member, record: None)
+    assert files(copied) == before
+
+
+def test_predictions_that_are_all_one_value_are_on_disk_all_the_same(copied):
+    write_predictions(copied, 0, 3, np.full((150, 10), np.nan, np.float32))
+    assert np.isnan(read_epoch(copied, 0, 3)).all()
+    assert check_predictions(copied, 0, [3]) == {}
 
 
 def test_a_damaged_result_says_how_to_make_it(copied):
@@ -259,10 +346,12 @@ def test_other_data_under_the_same_name_are_refused(tmp_path):
 
     settings = (f"data.source=npz:{tmp_path}/data.npz", "data.train_examples=40", "data.test_examples=40")
     save(0)
-    trained(tmp_path / "run", *settings)
+    run, _ = trained(tmp_path / "run", *settings)
+    before = (run.path / "recipe.toml").read_text()
     save(5)
     with pytest.raises(RunError, match="was made from other data: their SHA-256 was"):
-        trained(tmp_path / "run", *settings)
+        trained(tmp_path / "run", *settings, "analyses.hardness.fraction=0.2")
+    assert (run.path / "recipe.toml").read_text() == before
 
 
 # --- whole files or none ------------------------------------------------------------------------------------------
@@ -298,8 +387,11 @@ def test_a_failed_folder_leaves_the_old_one(tmp_path):
 def test_what_a_killed_writer_left_is_swept(copied):
     left = copied.snapshot(0, 1).with_name(".partial-1-001.safetensors")
     left.write_bytes(b"half")
+    of_zarr = chunk(copied, 0, 1).with_name("0.1f2e.partial")
+    of_zarr.write_bytes(b"half")
     study.plan(copied.recipe, copied.path, engine="sequential")
     assert not left.exists()
+    assert not of_zarr.exists()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from conftest import TINY, files, trained
 from modescope import seeds, study
 from modescope.data import load_data
 from modescope.data.tensors import in_memory
-from modescope.errors import DivergedError, MembersFailedError
+from modescope.errors import DivergedError, MembersFailedError, ModelError
 from modescope.recipe import load
 from modescope.store.predictions import read_epoch
 from modescope.store.resume import read_resume
@@ -207,6 +207,105 @@ def test_a_member_that_diverges_is_named_and_the_others_are_trained(tmp_path, mo
     monkeypatch.undo()
     run, records = trained(tmp_path / "run")
     assert {member for member, _ in records} == {1}
+
+
+def exploding(input_shape, classes):
+    class Exploding(torch.nn.Linear):
+        def forward(self, inputs):
+            logits = super().forward(inputs.flatten(1))
+            return logits if self.training or self.bias.abs().max() < 0.2 else logits * math.nan
+
+    return Exploding(math.prod(input_shape), classes)
+
+
+def test_predictions_that_are_no_numbers_are_never_written(tmp_path):
+    """The training loss may be finite while what the network says afterwards is not."""
+    settings = ("model.name=test_training:exploding", "training.learning_rate=0.3", "ensemble.members=1")
+    for _ in range(2):
+        with pytest.raises(MembersFailedError, match="Member 0: its predictions after epoch 1 hold values that are no"):
+            trained(tmp_path / "run", *settings)
+    training = study.plan(load("digits", [*TINY, *settings]), tmp_path / "run", engine="sequential")
+    assert training.damaged == ()
+    assert training.job.members[0].finished == 0
+
+
+def scaled(input_shape, classes):
+    class Scaled(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = torch.nn.Linear(math.prod(input_shape), classes)
+            self.scale = torch.nn.Parameter(torch.tensor(1.0))
+
+        def forward(self, inputs):
+            return self.scale * self.linear(inputs.flatten(1))
+
+    return Scaled()
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_parameter_without_dimensions_resumes_to_the_same_bits(tmp_path, precision):
+    settings = ("model.name=test_training:scaled", f"training.precision={precision}", "ensemble.members=1")
+    whole, _ = trained(tmp_path / "whole", *settings)
+    training = study.plan(load("digits", [*TINY, *settings]), tmp_path / "parts", engine="sequential")
+
+    def stop(member, record):
+        if record.epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        study.carry_out(training, stop)
+    parts, _ = trained(tmp_path / "parts", *settings)
+    assert files(parts) == files(whole)
+    assert read_resume(parts, 0).optimizer["scale.step"].dtype == torch.float32
+
+
+def faulty(input_shape, classes, fault):
+    size = math.prod(input_shape)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(size, classes))
+    if fault == "frozen":
+        network.requires_grad_(False)
+    if fault == "statistics":
+        network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.BatchNorm1d(size), torch.nn.Linear(size, classes))
+    if fault == "complex":
+        network.register_buffer("phase", torch.zeros(1, dtype=torch.complex64))
+    if fault == "extra":
+        network.__class__ = type("Extra", (torch.nn.Sequential,), {"get_extra_state": lambda self: {"a": 1}})
+    return network
+
+
+@pytest.mark.parametrize(
+    ("fault", "examples", "words"),
+    [
+        ("frozen", 128, "has no trainable parameters"),
+        ("statistics", 129, r"Expected more than 1 value .* one example alone \(129 in batches of 32\)"),
+        ("complex", 128, "has complex numbers in phase"),
+        ("extra", 128, "keeps _extra_state, which is no tensor"),
+    ],
+)
+def test_networks_that_cannot_be_trained_or_kept_are_refused_before_anything_is_written(
+    tmp_path, fault, examples, words
+):
+    settings = ("model.name=test_training:faulty", f"model.kwargs.fault={fault}", f"data.train_examples={examples}")
+    with pytest.raises(ModelError, match=words):
+        trained(tmp_path / "run", *settings)
+    assert not (tmp_path / "run").exists()
+
+
+def voluminous(input_shape, classes):
+    class Voluminous(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.linear = torch.nn.Conv3d(1, 2, 3, padding=1), torch.nn.Linear(128, classes)
+
+        def forward(self, images):
+            return self.linear(self.conv(images[:, None]).flatten(1))
+
+    return Voluminous()
+
+
+def test_weights_of_five_dimensions(tmp_path):
+    run, _ = trained(tmp_path / "run", "model.name=test_training:voluminous", "ensemble.members=1")
+    assert read_snapshot(run, 0, 3).state["conv.weight"].shape == (2, 1, 3, 3, 3)
 
 
 def test_a_real_divergence(tmp_path):

@@ -24,8 +24,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, markup=False)  # what stands in brackets is a user's, not ours
+err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe's name, or a TOML file.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
@@ -61,7 +61,7 @@ def run(
     if results is None:
         results = _analyze(made, [])
         study.report(made, results)
-    elif not made.report.is_file():
+    elif not study.report_is_current(made, results):
         study.report(made, results)
     else:
         out.print("Analyses, figures and page are up to date.")
@@ -108,10 +108,14 @@ def info(path: RunPath, debug: Debug = False) -> None:
     """Say what is there, what is missing and what is damaged."""
     from modescope.analyses import NAMES
     from modescope.store.epochs import check_member
+    from modescope.store.predictions import check_frame
     from modescope.store.run import open_run
 
     found = open_run(path)
     recipe = found.recipe
+    frame = check_frame(found) if found.predictions.is_dir() else None
+    if frame is not None:
+        raise frame
     progress = {member: check_member(found, member) for member in found.members}
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_row("recipe", f"{recipe.name} ({recipe.model.name} on {recipe.data.source})")
@@ -127,7 +131,7 @@ def info(path: RunPath, debug: Debug = False) -> None:
     out.print(table)
     damaged = [error for state in progress.values() for error in state.damaged]
     for error in damaged:
-        err.print(str(error), markup=False)
+        err.print(str(error))
     if damaged:
         raise typer.Exit(1)
 
@@ -173,12 +177,12 @@ def main() -> None:
     except ModescopeError as error:
         if debug:
             raise
-        err.print(str(error), markup=False)
+        err.print(str(error))
         sys.exit(error.exit_code)
     except Exception as error:  # a fault of ours, or of the machine: still one paragraph
         if debug:
             raise
-        err.print(f"Unexpected {type(error).__name__}: {error}. --debug shows where it happened.", markup=False)
+        err.print(f"Unexpected {type(error).__name__}: {error}. --debug shows where it happened.")
         sys.exit(1)
 
 
@@ -197,7 +201,7 @@ def _train(recipe: "Recipe", output: Path | None, engine: str, workers: int | No
     training = study.plan(recipe, path, engine=engine, device=device, workers=workers)
     found, epochs = training.run, recipe.training.epochs
     for told in (*map(str, training.damaged), *training.warnings):
-        err.print(told, markup=False)
+        err.print(told)
     members = {member: state.finished for member, state in training.job.members.items()}
     if not members:
         out.print(
@@ -246,8 +250,8 @@ def _show_answer(found: "Run", results: "Results") -> None:
     out.print()
     out.print(table)
     for sentence in told.sentences:
-        out.print(f"\n{sentence}", markup=False)
-    out.print(f"\nThe page is {found.report}", soft_wrap=True, markup=False)
+        out.print(f"\n{sentence}")
+    out.print(f"\nThe page is {found.report}", soft_wrap=True)
 
 
 if __name__ == "__main__":

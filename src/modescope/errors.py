@@ -78,7 +78,23 @@ class DiskFullError(FileError):
 
 
 class DivergedError(WorkError):
-    """A member whose training loss is no longer a finite number."""
+    """A member whose training loss or predictions are no longer finite numbers."""
+
+
+class RepeatedOtherwiseError(WorkError):
+    """A member that was trained again and became another network, so that its files would not fit together."""
+
+    def __init__(self, snapshot: Path, folder: Path) -> None:
+        super().__init__(
+            f"trained again, it became another network than the one recorded for {snapshot}: this machine, these "
+            f"threads or this PyTorch compute otherwise than those that trained it. Nothing of it was changed. Delete "
+            f"{folder} and give the same command again to have all of it from here"
+        )
+        self.paths = (snapshot, folder)
+
+    def __reduce__(self) -> tuple[type, tuple[Path, Path]]:
+        """Survive the way from one process to another."""
+        return type(self), self.paths
 
 
 class MembersFailedError(WorkError):

@@ -99,8 +99,8 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed writers left below `folder`."""
-    for leftover in folder.rglob(f"{TEMPORARY}*"):
+    """Remove what killed writers left below `folder`: ours, and zarr's `.partial` files."""
+    for leftover in [*folder.rglob(f"{TEMPORARY}*"), *folder.rglob("*.partial")]:
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:

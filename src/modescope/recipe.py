@@ -11,16 +11,19 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from modescope.errors import RecipeError
 
 Varying = Literal["init", "order", "dropout", "augment"]
 Count = Annotated[int, Field(ge=1)]
 Unit = Annotated[float, Field(gt=0, lt=1)]
+Epoch = Annotated[int, Field(ge=0)]
+Factor = Annotated[float, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 def _listed(value: object) -> object:
@@ -30,7 +33,24 @@ def _listed(value: object) -> object:
 
 def _words(value: object) -> object:
     """`init,order` on the command line is a list of two words."""
-    return tuple(word.strip() for word in value.split(",")) if isinstance(value, str) else _listed(value)
+    return (
+        tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else _listed(value)
+    )
+
+
+def _in_order(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Each once and in one order: what varies is a set, and the same set is the same recipe."""
+    return tuple(word for word in get_args(Varying) if word in value)
+
+
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what would not come back from TOML and JSON as it went in."""
+    try:
+        json.dumps(value, allow_nan=False)
+        tomli_w.dumps(value)
+    except (TypeError, ValueError):
+        raise ValueError("values must be text, finite numbers, true or false, or lists and tables of them") from None
+    return value
 
 
 class Section(BaseModel):
@@ -56,7 +76,9 @@ class ModelSettings(Section):
     """Which network."""
 
     name: str = Field("report-smallcnn", description="a built-in network, timm:NAME or package.module:factory")
-    kwargs: dict[str, Any] = Field(default_factory=dict, description="arguments for the network's builder")
+    kwargs: Annotated[dict[str, Any], AfterValidator(_plain)] = Field(
+        default_factory=dict, description="arguments for the network's builder"
+    )
 
 
 class TrainingSettings(Section):
@@ -79,7 +101,7 @@ class TrainingSettings(Section):
     )
     schedule: (
         Literal["constant", "cosine", "report", "paper", "keras-resnet", "paper-cifar100"]
-        | Annotated[tuple[Annotated[tuple[int, float], BeforeValidator(_listed)], ...], BeforeValidator(_listed)]
+        | Annotated[tuple[Annotated[tuple[Epoch, Factor], BeforeValidator(_listed)], ...], BeforeValidator(_listed)]
     ) = Field("constant", description="a named schedule, or a list of [first 0-based epoch, factor] steps")
     augment: Literal["none", "report", "keras-resnet"] = "none"
     precision: Literal["float32", "float64", "bfloat16"] = Field(
@@ -92,8 +114,8 @@ class EnsembleSettings(Section):
     """How many members, and what makes them differ."""
 
     members: Count = 10
-    seed: int = Field(0, ge=0)
-    vary: Annotated[tuple[Varying, ...], BeforeValidator(_words)] = Field(
+    seed: Seed = 0
+    vary: Annotated[tuple[Varying, ...], BeforeValidator(_words), AfterValidator(_in_order)] = Field(
         ("init", "order", "dropout", "augment"), description="what differs between members; the rest is member 0's"
     )
 
@@ -103,7 +125,7 @@ class SnapshotSettings(Section):
 
     epochs: (
         Annotated[str, Field(pattern=r"^(all|last:[1-9][0-9]*)$")]
-        | Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_listed)]
+        | Annotated[tuple[Epoch, ...], BeforeValidator(_listed)]
     ) = Field("all", description="all, last:K, or a list of epochs")
 
     def kept(self, epochs: int) -> frozenset[int]:
@@ -126,7 +148,7 @@ class SimilarityMembersSettings(Section):
 
     confidence: Unit = Field(0.95, description="of the intervals")
     resamples: Count = Field(1000, description="bootstrap resamples of the test examples")
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
 
 class SimilaritySnapshotsSettings(SimilarityMembersSettings):
@@ -141,7 +163,7 @@ class TrajectoryMapSettings(Section):
     """Settings of `trajectory_map`."""
 
     perplexity: float = Field(30.0, gt=0, description="scikit-learn's and the paper's default; less for few points")
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
 
 class EnsembleSizeSettings(Section):
@@ -151,7 +173,7 @@ class EnsembleSizeSettings(Section):
     resamples: Count = Field(1000, description="bootstrap resamples of the test examples")
     bins: Count = Field(15, description="of the expected calibration error")
     confidence: Unit = 0.95
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
 
 class HardnessSettings(Section):
@@ -160,7 +182,7 @@ class HardnessSettings(Section):
     fraction: Unit = Field(0.05, description="the part of the test examples that is called hardest")
     resamples: Count = Field(1000, description="bootstrap resamples of the test examples")
     confidence: Unit = 0.95
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
 
 class AnalysesSettings(Section):
@@ -190,6 +212,16 @@ class Recipe(Section):
             raise ValueError(
                 "training.augment = 'report' clips brightness to [0, 1], so it needs data.scaling = 'unit', "
                 f"not {self.data.scaling!r}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _kept_epochs_are_trained(self) -> "Recipe":
+        kept = () if isinstance(self.snapshots.epochs, str) else self.snapshots.epochs
+        beyond = [epoch for epoch in kept if epoch > self.training.epochs]
+        if beyond:
+            raise ValueError(
+                f"snapshots.epochs asks for epoch {beyond[0]}, and training.epochs is {self.training.epochs}"
             )
         return self
 

@@ -10,7 +10,8 @@ import xarray as xr
 
 from modescope import analyses
 from modescope.data import DataSet, load_data
-from modescope.engines import ENGINES, Choice, Job, choose
+from modescope.data.augment import check_augmentation
+from modescope.engines import ENGINES, Choice, Job, check_request, choose
 from modescope.errors import DamagedFileError, NotApplicableError, RequestError, RunError
 from modescope.figures import draw
 from modescope.figures.style import SUFFIXES, encode
@@ -19,10 +20,11 @@ from modescope.recipe import Recipe
 from modescope.report.page import page
 from modescope.store.epochs import check_member
 from modescope.store.lock import locked
-from modescope.store.predictions import create_predictions
-from modescope.store.provenance import add_seconds, record_data, record_making
-from modescope.store.results import read_result, write_result
+from modescope.store.predictions import prepare_predictions
+from modescope.store.provenance import add_seconds, check_data, record_data, record_making
+from modescope.store.results import read_result, write_result, written_at
 from modescope.store.run import Run, run_at, start_run
+from modescope.training.check import check_trainable
 from modescope.training.member import initial_network
 from modescope.training.memory import training_bytes
 from modescope.types import EpochRecord, OnEpoch
@@ -72,14 +74,17 @@ def plan(recipe: Recipe, path: Path, *, engine: str = "auto", device: str = "aut
         DiskFullError: There is no room for the run.
     """
     place = _device(device)
-    _check_engine(engine)
+    check_request(engine, workers)
     data = load_data(recipe.data)
+    check_augmentation(recipe.training.augment, data)
+    check_trainable(recipe, data)
     first = initial_network(recipe, 0, data.input_shape, len(data.class_names))
     run = run_at(path, recipe)
     with locked(run):
+        check_data(run, data)
         start_run(run)
         record_data(run, data)
-        create_predictions(run, data.test.labels, data.class_names)
+        mended = prepare_predictions(run, data.test.labels, data.class_names)
         progress = {member: check_member(run, member) for member in run.members}
         missing = {member: found for member, found in progress.items() if found.missing}
         choice = choose(
@@ -88,14 +93,14 @@ def plan(recipe: Recipe, path: Path, *, engine: str = "auto", device: str = "aut
             device=place,
             members=len(missing),
             threads=recipe.training.threads_per_member,
-            member_bytes=training_bytes(first, data.input_shape, recipe.training.batch_size),
+            member_bytes=training_bytes(first, data.network_shape, recipe.training.batch_size),
         )
         if missing:
             record_making(run, engine=choice.engine, workers=choice.workers, device=place)
     return Plan(
         job=Job(run, data, place, missing, choice.workers),
         choice=choice,
-        damaged=tuple(error for found in progress.values() for error in found.damaged),
+        damaged=(*filter(None, [mended]), *(error for found in progress.values() for error in found.damaged)),
         warnings=_shared_initialisation(recipe, data, first),
     )
 
@@ -170,19 +175,26 @@ def saved_results(run: Run) -> Results | None:
     datasets: dict[str, xr.Dataset] = {}
     left_out: dict[str, str] = {}
     for name in analyses.NAMES:
+        why = analyses.why_not(run, name)
+        if why is not None:
+            left_out[name] = why
+            continue
         try:
             datasets[name] = read_result(run, name)
         except RunError:
-            try:
-                analyses.analyze(run, name)
-            except NotApplicableError as error:
-                left_out[name] = str(error)
-            else:
-                return None
-        else:
-            if datasets[name].attrs.get("recipe_sha256") != run.recipe.sha256():
-                return None
+            return None
+        if not _of_this_recipe(run, datasets[name]):
+            return None
     return Results(datasets, left_out)
+
+
+def report_is_current(run: Run, results: Results) -> bool:
+    """Whether the page and all figures are there and younger than the Datasets that they show."""
+    made = [run.report, *(run.figure(name, suffix) for name in results.datasets for suffix in SUFFIXES)]
+    if not all(file.is_file() for file in made):
+        return False
+    newest = max(written_at(run, name) for name in results.datasets)
+    return min(file.stat().st_mtime_ns for file in made) >= newest
 
 
 def report(run: Run, results: Results | None = None) -> Path:
@@ -218,12 +230,17 @@ def _whatever_is_there(run: Run) -> Results:
     datasets = {name: read_result(run, name) for name in analyses.NAMES if run.analysis(name).is_dir()}
     if not datasets:
         raise RunError(f"{run.path} has no analyses to draw. `modescope analyze {run.path}` makes them.")
+    stale = [name for name, dataset in datasets.items() if not _of_this_recipe(run, dataset)]
+    if stale:
+        raise RunError(
+            f"Of {run.path}, {', '.join(stale)} had other settings than the run has now. `modescope analyze {run.path} "
+            f"{' '.join(stale)}` makes that anew."
+        )
     return Results(datasets, {})
 
 
-def _check_engine(name: str) -> None:
-    if name != "auto" and name not in ENGINES:
-        raise RequestError(f"There is no engine {name!r}. There are auto and {', '.join(ENGINES)}.")
+def _of_this_recipe(run: Run, dataset: xr.Dataset) -> bool:
+    return dataset.attrs.get("recipe_sha256") == run.recipe.sha256()
 
 
 def _device(name: str) -> torch.device:

@@ -1,6 +1,7 @@
 """One question a file: each reads a run, names the axes, and gives a Dataset.
 
 Every module here has a `QUESTION`, a `REFERENCE` and a function `analyze(run) -> Dataset`; its name is the analysis's.
+One that makes no sense for every run has a function `check(run)` too, which says so.
 """
 
 import difflib
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 
 import xarray as xr
 
-from modescope.errors import RequestError
+from modescope.errors import NotApplicableError, RequestError
 from modescope.store.predictions import require_finished
 from modescope.store.run import Run
 
@@ -36,6 +37,16 @@ def chosen(names: Sequence[str]) -> tuple[str, ...]:
             hint = f" The nearest is {nearest[0]}." if nearest else ""
             raise RequestError(f"There is no analysis {name!r}.{hint} There are {', '.join(NAMES)}.")
     return tuple(name for name in NAMES if not names or name in names)
+
+
+def why_not(run: Run, name: str) -> str | None:
+    """Why an analysis makes no sense for this run; None if it does."""
+    module = importlib.import_module(f"modescope.analyses.{name}")
+    try:
+        getattr(module, "check", lambda run: None)(run)
+    except NotApplicableError as error:
+        return str(error)
+    return None
 
 
 def analyze(run: Run, name: str) -> xr.Dataset:

@@ -10,7 +10,13 @@ from jaxtyping import Float, Integer
 from modescope.analyses.reading import dataset, labels, log_prob
 from modescope.measures.calibration import expected_calibration_error
 from modescope.measures.ensembles import ensemble_log_prob, subsets
-from modescope.measures.intervals import bootstrap_weights, centred_interval, reflected_interval, resampled_means
+from modescope.measures.intervals import (
+    bootstrap_weights,
+    centred_interval,
+    reflected_interval,
+    resampled_means,
+    with_wilson_ends,
+)
 from modescope.measures.scores import brier_score, correct
 from modescope.store.run import Run
 from modescope.types import COUNT, FRACTION, NAT, ONE, SIZE
@@ -38,7 +44,9 @@ def analyze(run: Run) -> xr.Dataset:
     subset, which says how much the choice of members matters and is no error bar.
     """
     settings = run.recipe.analyses.ensemble_size
-    said = log_prob(run, run.members, [run.epochs[-1]])[:, 0].astype(np.float64)
+    stored = log_prob(run, run.members, [run.epochs[-1]])[:, 0]
+    # random subsets are drawn of the members in the order of their contents, so that how they are numbered is no matter
+    said = stored[sorted(range(len(stored)), key=lambda member: stored[member].tobytes())].astype(np.float64)
     label = labels(run)
     weights = bootstrap_weights(len(label), resamples=settings.resamples, seed=settings.seed)
     sizes = np.arange(1, len(said) + 1)
@@ -52,12 +60,15 @@ def analyze(run: Run) -> xr.Dataset:
         resampled = np.stack([score.resampled[metric] for score in scores], axis=1)
         interval = reflected_interval if metric == "ece" else centred_interval
         low, high = interval(estimate, resampled, confidence=settings.confidence)
+        if metric == "accuracy":
+            low, high = with_wilson_ends(estimate, low, high, len(label), confidence=settings.confidence)
         gain = estimate - estimate[0]
         gain_low, gain_high = interval(gain, resampled - resampled[:, :1], confidence=settings.confidence)
+        most = 1.0 if unit == FRACTION else np.inf
         for suffix, values, what in (
             ("", estimate, told),
             ("_low", np.maximum(low, 0), f"{told}: lower end of the interval"),  # no metric is ever less
-            ("_high", high, f"{told}: upper end of the interval"),
+            ("_high", np.minimum(high, most), f"{told}: upper end of the interval"),
             ("_gain", gain, f"{told}: difference from one member"),
             ("_gain_low", gain_low, f"{told}: difference from one member, lower end"),
             ("_gain_high", gain_high, f"{told}: difference from one member, upper end"),

@@ -15,9 +15,8 @@ from modescope.measures.hardness import (
     standard_ranks,
     times_forgotten,
 )
-from modescope.measures.intervals import bootstrap_weights, centred_interval
+from modescope.measures.intervals import bootstrap_weights, centred_interval, with_wilson_ends
 from modescope.measures.scores import correct, negative_log_likelihood
-from modescope.recipe import HardnessSettings
 from modescope.store.run import Run
 from modescope.types import COUNT, EPOCH, EPOCH_OTHER, EXAMPLE, FRACTION, MEMBER, MEMBER_OTHER, NAT, ONE
 
@@ -34,9 +33,11 @@ def analyze(run: Run) -> xr.Dataset:
     `first_learned` (member, example) is the first epoch from which the example stays right to the end, NaN if it is
     wrong at the end; `times_forgotten` (member, example) counts its falls from right to wrong; `loss` (member, example)
     is its loss at the last epoch. Spearman's `rank_correlation_*` of the per-example losses and `hardest_overlap_*`,
-    the part of the hardest 5 % that two states share, compare members at the last epoch (member, member_other) and
-    epochs of one member (member, epoch, epoch_other). `hardest_overlap_chance` is what two blind choices would share;
-    blind ranks correlate by 0. `mean_*` are over all pairs of members, with bootstrap intervals over test examples.
+    the part of the hardest examples (`fraction` of them) that two states share, compare members at the last epoch
+    (member, member_other) and epochs of one member (member, epoch, epoch_other). `hardest_overlap_chance` is what two
+    blind choices would share; blind ranks correlate by 0. `mean_*_members` are over all pairs of members,
+    `mean_*_epochs` over all pairs of trained epochs of one member and then over members, with bootstrap intervals over
+    test examples that keep ranks as they are.
     """
     settings = run.recipe.analyses.hardness
     label = labels(run)
@@ -71,10 +72,16 @@ def analyze(run: Run) -> xr.Dataset:
             f"{share}, if both choose blindly",
         ),
     }
-    if len(run.members) > 1:
-        for name, estimate in _means_over_pairs(last, chosen[:, -1], settings).items():
-            _, _, unit, told = variables[f"{name}_members"]
-            variables |= with_ends(f"mean_{name}_members", estimate, unit, f"{told}: mean over all pairs of members")
+    weights = bootstrap_weights(len(label), resamples=settings.resamples, seed=settings.seed)
+    for among, states, told in (
+        ("members", last[np.newaxis], "all pairs of members at the last epoch"),
+        ("epochs", losses[:, 1:], "all pairs of trained epochs of one member, then over members"),
+    ):
+        if states.shape[1] > 1:
+            of_pairs = _means_over_pairs(states, hardest(states, settings.fraction), weights, settings.confidence)
+            for name, estimate in of_pairs.items():
+                _, _, unit, what = variables[f"{name}_{among}"]
+                variables |= with_ends(f"mean_{name}_{among}", estimate, unit, f"{what}: mean over {told}")
     return dataset(
         run,
         "hardness",
@@ -88,21 +95,27 @@ def analyze(run: Run) -> xr.Dataset:
 
 
 def _means_over_pairs(
-    losses: Float[np.ndarray, "member example"], chosen: np.ndarray, settings: HardnessSettings
+    losses: Float[np.ndarray, "group state example"],
+    chosen: Float[np.ndarray, "group state example"],
+    weights: Float[np.ndarray, "resample example"],
+    confidence: float,
 ) -> dict[str, tuple[float, float, float]]:
-    """Means over pairs of members with intervals.
+    """Means over pairs of states of one group, then over groups, with intervals.
 
     A resample keeps each example's rank and its being chosen, and weighs them: Σ_pairs Σ_n w_n r_in r_jn needs only
-    the sums over members, since (Σ_i r_i)² = Σ_i r_i² + 2 Σ_{i<j} r_i r_j.
+    the sums over states, since (Σ_i r_i)² = Σ_i r_i² + 2 Σ_{i<j} r_i r_j.
     """
-    weights = bootstrap_weights(losses.shape[-1], resamples=settings.resamples, seed=settings.seed)
-    count = math.comb(len(losses), 2)
+    count = math.comb(losses.shape[1], 2)
+    ranks = standard_ranks(losses)
     means = {}
-    for name, values in (("rank_correlation", standard_ranks(losses)), ("hardest_overlap", chosen.astype(np.float64))):
-        product = (values.sum(axis=0) ** 2 - (values**2).sum(axis=0)) / 2 / count
-        square = (values**2).mean(axis=0)
-        estimate = product.mean() / square.mean() if square.any() else 0.0
-        resampled = (weights @ product) / np.maximum(weights @ square, 1e-12)
-        low, high = centred_interval(np.asarray(estimate), resampled, confidence=settings.confidence)
+    for name, values, whole in (("rank_correlation", ranks, ranks**2), ("hardest_overlap", chosen, chosen)):
+        product = ((values.sum(axis=1) ** 2 - (values**2).sum(axis=1)) / 2 / count).mean(axis=0)
+        most = whole.mean(axis=(0, 1))
+        estimate = np.asarray(product.mean() / most.mean() if most.any() else 0.0)
+        resampled = (weights @ product) / np.maximum(weights @ most, 1e-12)
+        low, high = centred_interval(estimate, resampled, confidence=confidence)
+        if name == "hardest_overlap":
+            number = round(float(chosen[0, 0].sum()))
+            low, high = with_wilson_ends(estimate, low, high, number, confidence=confidence)
         means[name] = (float(estimate), float(low), float(high))
     return means

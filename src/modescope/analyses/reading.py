@@ -1,13 +1,14 @@
 """What all analyses read from a run, and what all their Datasets say about themselves."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Integer
 
 from modescope.errors import NotApplicableError
-from modescope.store.predictions import read_epoch, read_predictions
+from modescope.store.predictions import read_class_names, read_epoch, read_labels
 from modescope.store.run import Run
 from modescope.store.snapshots import read_snapshot
 from modescope.types import CLASS, EPOCH, MEMBER
@@ -16,27 +17,9 @@ Variable = tuple[tuple[str, ...], np.ndarray, str, str]
 """Dimensions, values, unit, and what the variable is."""
 
 
-def need_members(run: Run, count: int, what: str) -> None:
-    """Refuse an analysis of pairs in a run of one member.
-
-    Raises:
-        NotApplicableError: The run has fewer members than needed.
-    """
-    if len(run.members) < count:
-        raise NotApplicableError(
-            f"{what} needs at least {count} members and this run has {len(run.members)}; train more with "
-            f"--set ensemble.members={count} and another output folder."
-        )
-
-
 def labels(run: Run) -> Integer[np.ndarray, " example"]:
     """The true classes of the test examples."""
-    return read_predictions(run)["label"].to_numpy()
-
-
-def class_names(run: Run) -> list[str]:
-    """The names of the classes, in the order of their numbers."""
-    return [str(name) for name in read_predictions(run)[CLASS].to_numpy()]
+    return read_labels(run)
 
 
 def log_prob(
@@ -47,7 +30,14 @@ def log_prob(
     Raises:
         DamagedFileError: One of them is not what was written.
     """
-    return np.stack([np.stack([read_epoch(run, member, epoch) for epoch in epochs]) for member in members])
+    read = None
+    for row, member in enumerate(members):
+        for column, epoch in enumerate(epochs):
+            said = read_epoch(run, member, epoch)
+            if read is None:
+                read = np.empty((len(members), len(epochs), *said.shape), said.dtype)
+            read[row, column] = said
+    return read
 
 
 def predicted_classes(run: Run) -> Integer[np.ndarray, "member epoch example"]:
@@ -57,8 +47,16 @@ def predicted_classes(run: Run) -> Integer[np.ndarray, "member epoch example"]:
     ])
 
 
-def parameters(run: Run, states: Sequence[tuple[int, int]]) -> dict[str, Float[np.ndarray, "state _"]]:
-    """The trained parameters of those (member, epoch) states, flattened: name -> (state, parameter).
+@dataclass(frozen=True)
+class Parameter:
+    """One trained parameter in several states."""
+
+    values: Float[np.ndarray, "state _"]
+    shape: tuple[int, ...]
+
+
+def parameters(run: Run, states: Sequence[tuple[int, int]]) -> dict[str, Parameter]:
+    """The trained parameters of those (member, epoch) states, flattened, by name.
 
     Raises:
         DamagedFileError: A snapshot is missing or damaged.
@@ -74,7 +72,8 @@ def parameters(run: Run, states: Sequence[tuple[int, int]]) -> dict[str, Float[n
                 "has other parameters than the first."
             )
     return {
-        name: np.stack([snapshot.state[name].reshape(-1).double().numpy() for snapshot in snapshots]) for name in first
+        name: Parameter(np.stack([snapshot.state[name].reshape(-1).double().numpy() for snapshot in snapshots]), shape)
+        for name, shape in first.items()
     }
 
 
@@ -118,7 +117,7 @@ def dataset(
         elif axis == EPOCH:
             coordinates[dimension] = (dimension, np.asarray(run.epochs))
         elif axis == CLASS:
-            coordinates[dimension] = (dimension, np.asarray(class_names(run), dtype=np.dtypes.StringDType()))
+            coordinates[dimension] = (dimension, np.asarray(read_class_names(run), dtype=np.dtypes.StringDType()))
     arrays = {
         key: (dimensions, values, {"units": unit, "long_name": told})
         for key, (dimensions, values, unit, told) in variables.items()

@@ -3,12 +3,13 @@
 import numpy as np
 import xarray as xr
 
-from modescope.analyses.reading import dataset, labels, log_prob, need_members, parameters, with_ends
+from modescope.analyses.reading import dataset, labels, log_prob, parameters, with_ends
+from modescope.errors import NotApplicableError
 from modescope.measures.disagreement import disagreement, disagreement_by_example
 from modescope.measures.intervals import (
     bootstrap_weights,
     centred_interval,
-    mean_interval,
+    fraction_interval,
     pairs_interval,
     resampled_means,
     wilson_interval,
@@ -21,11 +22,25 @@ QUESTION = "How far apart are independently trained members, as weights and as f
 REFERENCE = "Fort, Hu & Lakshminarayanan (2019), arXiv:1912.02757, section 3, figure 3"
 
 
+def check(run: Run) -> None:
+    """Refuse a run that has no pairs of members.
+
+    Raises:
+        NotApplicableError: The run has one member.
+    """
+    if len(run.members) < 2:
+        raise NotApplicableError(
+            "similarity_members needs at least 2 members and this run has 1; train more with "
+            "--set ensemble.members=2 and another output folder."
+        )
+
+
 def analyze(run: Run) -> xr.Dataset:
     """Cosine and disagreement (member, member_other) at the last epoch.
 
     `cosine_similarity` is over all trainable parameters; `cosine_similarity_without_biases` leaves out every parameter
-    called bias, as the W&B report did. `disagreement_low` and `_high` are Wilson intervals of each pair;
+    of less than two dimensions: biases, as the W&B report did, and the scales of norms, which all begin at 1 and whose
+    cosine is high for that reason alone. `disagreement_low` and `_high` are Wilson intervals of each pair;
     `mean_disagreement` is over all pairs, with a bootstrap interval over test examples (`_low`, `_high`) and another
     over members (`_members_low`, `_members_high`: what other training runs would change); `disagreement_over_error`
     divides it by the members' mean error. The ends of `mean_cosine_similarity` are over members.
@@ -33,7 +48,7 @@ def analyze(run: Run) -> xr.Dataset:
     Raises:
         NotApplicableError: The run has one member.
     """
-    need_members(run, 2, "similarity_members")
+    check(run)
     settings = run.recipe.analyses.similarity_members
     last = run.epochs[-1]
     predicted = log_prob(run, run.members, [last])[:, 0].argmax(axis=-1)
@@ -41,10 +56,15 @@ def analyze(run: Run) -> xr.Dataset:
     variables = {}
     if last in run.snapshot_epochs:
         states = parameters(run, [(member, last) for member in run.members])
-        weights_only = [block for name, block in states.items() if name.rpartition(".")[2] != "bias"]
-        every, without = cosine_similarity(states.values()), cosine_similarity(weights_only)
+        every = cosine_similarity(block.values for block in states.values())
+        without = cosine_similarity(block.values for block in states.values() if len(block.shape) >= 2)
         variables["cosine_similarity"] = (axes, every, ONE, "cosine between all trainable parameters")
-        variables["cosine_similarity_without_biases"] = (axes, without, ONE, "cosine between all weights but biases")
+        variables["cosine_similarity_without_biases"] = (
+            axes,
+            without,
+            ONE,
+            "cosine between all weights, without biases and norms",
+        )
         mean = (_pairs(every).mean(), *pairs_interval(every, confidence=settings.confidence))
         variables |= with_ends("mean_cosine_similarity", mean, ONE, "mean cosine over all pairs of members")
     pairwise = disagreement(predicted)
@@ -57,7 +77,7 @@ def analyze(run: Run) -> xr.Dataset:
 
     resampled = bootstrap_weights(predicted.shape[-1], resamples=settings.resamples, seed=settings.seed)
     apart = disagreement_by_example(predicted)
-    estimate = mean_interval(apart, resampled, confidence=settings.confidence)
+    estimate = fraction_interval(apart, resampled, confidence=settings.confidence)
     variables |= with_ends("mean_disagreement", estimate, FRACTION, "mean disagreement over all pairs")
     others = pairs_interval(pairwise, confidence=settings.confidence)
     for end, value in zip(("low", "high"), others, strict=True):

@@ -7,7 +7,7 @@ import xarray as xr
 
 from modescope.analyses.reading import dataset, parameters, predicted_classes, with_ends
 from modescope.measures.disagreement import disagreement, disagreement_by_example
-from modescope.measures.intervals import bootstrap_weights, mean_interval, members_interval
+from modescope.measures.intervals import bootstrap_weights, fraction_interval, members_interval
 from modescope.measures.weights import cosine_similarity
 from modescope.store.run import Run
 from modescope.types import EPOCH, EPOCH_OTHER, FRACTION, MEMBER, ONE
@@ -31,7 +31,7 @@ def analyze(run: Run) -> xr.Dataset:
     for member in run.members:
         if len(kept):
             states = parameters(run, [(member, int(epoch)) for epoch in kept])
-            cosine[member][np.ix_(kept, kept)] = cosine_similarity(states.values())
+            cosine[member][np.ix_(kept, kept)] = cosine_similarity(block.values for block in states.values())
     variables = {
         "cosine_similarity": (axes, cosine, ONE, "cosine between all trainable parameters"),
         "disagreement": (
@@ -45,7 +45,7 @@ def analyze(run: Run) -> xr.Dataset:
     if len(late) >= 2:
         weights = bootstrap_weights(predicted.shape[-1], resamples=settings.resamples, seed=settings.seed)
         of_members = np.stack([disagreement_by_example(states[late]) for states in predicted])
-        estimate = mean_interval(of_members.mean(axis=0), weights, confidence=settings.confidence)
+        estimate = fraction_interval(of_members.mean(axis=0), weights, confidence=settings.confidence)
         told = f"mean disagreement between two of the epochs {late[0]} to {late[-1]} of one member"
         variables |= with_ends("late_disagreement", estimate, FRACTION, told)
         others = members_interval(of_members.mean(axis=1), confidence=settings.confidence)
@@ -60,6 +60,7 @@ def analyze(run: Run) -> xr.Dataset:
         reference=REFERENCE,
         confidence=settings.confidence,
         resamples=settings.resamples,
+        late_epochs=[late[0], late[-1]] if late else [],
     )
 
 

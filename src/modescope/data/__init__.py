@@ -32,13 +32,13 @@ def load_data(settings: DataSettings) -> DataSet:
         settings: The `[data]` section of a recipe.
 
     Returns:
-        Both splits, cut down to the asked numbers of examples by a draw that depends on nothing but the data's size.
+        Both splits, cut down to the asked numbers of examples by a stratified draw that depends on the labels alone.
 
     Raises:
         DataError: The source is unknown, missing, damaged, or not fit for training a classifier.
     """
     kind, colon, address = settings.source.partition(":")
-    if kind in SOURCES and (colon or kind == "digits"):
+    if kind in SOURCES and bool(address) == (kind != "digits"):
         arrays = SOURCES[kind](address)
     elif colon and "." not in kind and "/" in address:
         raise DataError(f"{kind!r} is no kind of data source. Those are {_kinds()}.")
@@ -46,13 +46,18 @@ def load_data(settings: DataSettings) -> DataSet:
         arrays = read_function(settings.source)
     else:
         raise DataError(f"{settings.source!r} is no data source. Those are {_kinds()}.")
-    return DataSet(
+    data = DataSet(
         train=_part(arrays.train_inputs, arrays.train_labels, settings.train_examples, "train"),
         test=_part(arrays.test_inputs, arrays.test_labels, settings.test_examples, "test"),
         class_names=arrays.class_names,
         brightest=arrays.brightest,
         fingerprint=fingerprint(arrays),
     )
+    if len(np.unique(data.train.labels)) < 2:
+        raise DataError(
+            f"data.train_examples={settings.train_examples} leaves one class to train on; at least two are needed."
+        )
+    return data
 
 
 def _part(inputs: np.ndarray, labels: np.ndarray, wanted: int | str, name: str) -> Split:
@@ -61,8 +66,17 @@ def _part(inputs: np.ndarray, labels: np.ndarray, wanted: int | str, name: str) 
     if wanted > len(labels):
         raise DataError(f"data.{name}_examples asks for {wanted} examples; the source has {len(labels)}.")
     order = np.random.default_rng(seeds.seed(0, 0, f"{name}_examples")).permutation(len(labels))
-    chosen = np.sort(order[:wanted])
+    chosen = np.sort(order[_evenly(np.asarray(labels)[order])[:wanted]])
     return Split(np.asarray(inputs)[chosen], np.asarray(labels)[chosen])
+
+
+def _evenly(labels: np.ndarray) -> np.ndarray:
+    """An order in which every class is met in its proportion, from the first example on."""
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        of_class = np.flatnonzero(labels == label)
+        place[of_class] = (np.arange(len(of_class)) + 0.5) / len(of_class)
+    return np.argsort(place, kind="stable")
 
 
 def _kinds() -> str:

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
+from modescope.data.split import DataSet
+from modescope.errors import DataError
 
 Images = Float[Tensor, "batch channel height width"]
 Augmentation = Callable[[Images, torch.Generator], Images]
@@ -75,6 +79,27 @@ def _interpolated(images: Images, position: Float[Tensor, "batch size"], axis: i
     index = below.reshape(shape).expand(images.shape)
     above = (below + 1).clamp(max=last).reshape(shape).expand(images.shape)
     return torch.lerp(images.gather(axis, index), images.gather(axis, above), weight.reshape(shape))
+
+
+def check_augmentation(name: str, data: DataSet) -> None:
+    """Refuse data that an augmentation cannot augment.
+
+    Raises:
+        DataError: They are no images, or the augmentation clips to [0, 1] and they lie outside.
+    """
+    if name == "none":
+        return
+    if len(data.input_shape) != 3:
+        raise DataError(
+            f"training.augment={name} is for images (height, width, channel); these inputs have the shape "
+            f"{data.input_shape}. Use training.augment=none."
+        )
+    inputs = data.train.inputs
+    if name == "report" and inputs.dtype != np.uint8 and (inputs.min() < 0 or inputs.max() > 1):
+        raise DataError(
+            f"training.augment=report clips to [0, 1], and these floating-point images reach from {inputs.min():g} to "
+            f"{inputs.max():g}: scale them first, or give bytes, which are scaled."
+        )
 
 
 AUGMENTATIONS: dict[str, Augmentation | None] = {

@@ -17,9 +17,10 @@ from modescope.errors import DataError
 from modescope.files import replaced_folder, room_for
 
 _ARRAYS = ("train_inputs", "train_labels", "test_inputs", "test_labels")
-_LAYOUT = "1"  # changes when what is cached changes
+_LAYOUT = "2"  # changes when what is cached changes
 _BLOCK = 4096  # images decoded at a time: enough to keep every thread busy, little enough to hold in memory
-_GREY = frozenset({"1", "L", "I", "I;16"})  # Pillow's modes of one channel
+_DEEP = frozenset({"I", "I;16", "I;16B", "I;16L"})  # Pillow's modes of grey images of 16 bits
+_GREY = _DEEP | {"1", "L"}
 
 
 def cache_folder() -> Path:
@@ -104,7 +105,7 @@ def decode_images(encoded: Sequence[tuple[str, Callable[[], bytes]]], path: Path
                     f"{first.height}: bring all images to one size first."
                 )
             try:
-                return np.asarray(opened.convert("L" if grey else "RGB")).reshape(shape[1:])
+                return _bytes(opened, grey).reshape(shape[1:])
             except OSError as error:
                 raise DataError(f"{image[0]} cannot be decoded: {error}.") from None
 
@@ -112,6 +113,13 @@ def decode_images(encoded: Sequence[tuple[str, Callable[[], bytes]]], path: Path
             decoded[start : start + _BLOCK] = list(pool.map(pixels, encoded[start : start + _BLOCK]))
         decoded.flush()
     return decoded
+
+
+def _bytes(image: Image.Image, grey: bool) -> np.ndarray:
+    """The pixels as bytes; those of 16 bits are divided by 257, where Pillow would cut them off at 255."""
+    if image.mode in _DEEP:
+        image = Image.fromarray((np.asarray(image, dtype=np.int64) / 257).round().clip(0, 255).astype(np.uint8))
+    return np.asarray(image.convert("L" if grey else "RGB"))
 
 
 def _reserve(path: Path) -> None:

@@ -33,7 +33,7 @@ def read_npz(address: str) -> Arrays:
                     "with numpy.savez(FILE, x_train=..., y_train=..., x_test=..., y_test=...)."
                 )
             arrays = {name: _array(file, name, source) for name in NAMES}
-            names = [str(name) for name in file["class_names"]] if "class_names" in file.files else None
+            names = file["class_names"].tolist() if "class_names" in file.files else None
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise DataError(f"{source} is damaged or cut short: {error}.") from None
     except ValueError as error:

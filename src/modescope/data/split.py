@@ -1,7 +1,7 @@
 """What a data source gives, and the checks that stand between it and a training."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,12 +51,17 @@ class DataSet:
         """The shape of one input: (height, width, channel) for images."""
         return tuple(self.train.inputs.shape[1:])
 
+    @property
+    def network_shape(self) -> tuple[int, ...]:
+        """The shape of one input as the network gets it: (channel, height, width) for images."""
+        return (self.input_shape[2], *self.input_shape[:2]) if len(self.input_shape) == 3 else self.input_shape
+
 
 def checked(
     train: tuple[np.ndarray, np.ndarray],
     test: tuple[np.ndarray, np.ndarray],
     *,
-    class_names: Sequence[str] | None,
+    class_names: Sequence[str | bytes] | None,
     source: str,
     brightest: float = 255.0,
 ) -> Arrays:
@@ -93,14 +98,20 @@ def checked(
     present = np.unique(train_labels)
     if len(present) < 2:
         raise DataError(f"{source}: all training labels are {present[0]}; a classifier needs at least two classes.")
-    names = tuple(map(str, class_names)) if class_names is not None else tuple(map(str, range(present[-1] + 1)))
+    if class_names is None and present[-1] >= 2 * len(present):
+        raise DataError(
+            f"{source}: the training labels are {len(present)} different numbers up to {present[-1]}; number the "
+            "classes from 0 on without gaps, or give class_names."
+        )
+    names = _names(class_names if class_names is not None else range(present[-1] + 1))
     if len(set(names)) != len(names):
         raise DataError(f"{source}: two classes have the same name ({', '.join(names)}).")
     for name, labels in (("training", train_labels), ("test", test_labels)):
         if labels.min() < 0 or labels.max() >= len(names):
             wrong = labels.min() if labels.min() < 0 else labels.max()
             raise DataError(f"{source}: a {name} label is {wrong}, but the {len(names)} classes are numbered from 0.")
-    scale = brightest if train_inputs.dtype == np.uint8 else 1.0
+    truth_values = np.asarray(train[0]).dtype.kind == "b"
+    scale = brightest if train_inputs.dtype == np.uint8 and not truth_values else 1.0
     return Arrays(train_inputs, train_labels, test_inputs, test_labels, names, scale)
 
 
@@ -123,12 +134,13 @@ def _inputs(inputs: np.ndarray, source: str, name: str) -> np.ndarray:
     if inputs.ndim < 2:
         raise DataError(f"{source}: images came as an array of shape {inputs.shape}; (example, ...) is needed.")
     if inputs.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
+            inputs = inputs.astype(np.float32, copy=False)
         if not np.isfinite(inputs).all():
             where = int(np.argwhere(~np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1))[0, 0])
             raise DataError(
                 f"{source}: {name} image {where} holds a value that is not a finite number (NaN or infinity)."
             )
-        inputs = inputs.astype(np.float32, copy=False)
     elif inputs.dtype != np.uint8:
         if inputs.size and (inputs.min() < 0 or inputs.max() > 255):
             raise DataError(
@@ -144,6 +156,10 @@ def _inputs(inputs: np.ndarray, source: str, name: str) -> np.ndarray:
             "channel) is needed. numpy.moveaxis(images, 1, -1) turns them."
         )
     return inputs
+
+
+def _names(names: Iterable[object]) -> tuple[str, ...]:
+    return tuple(name.decode(errors="replace") if isinstance(name, bytes) else str(name) for name in names)
 
 
 def _labels(labels: np.ndarray, source: str) -> np.ndarray:

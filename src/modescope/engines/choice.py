@@ -1,4 +1,4 @@
-"""Which engine, with how many workers, and why."""
+"""Which engines there are, which one is taken, with how many workers, and why."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,12 @@ import joblib
 import psutil
 import torch
 
+from modescope.engines.job import Engine
+from modescope.engines.processes import train_in_processes
+from modescope.engines.sequential import train_sequentially
 from modescope.errors import RequestError
+
+ENGINES: dict[str, Engine] = {"sequential": train_sequentially, "processes": train_in_processes}
 
 
 @dataclass(frozen=True)
@@ -16,6 +21,20 @@ class Choice:
     engine: str
     workers: int
     why: str
+
+
+def check_request(engine: str, workers: int | None) -> None:
+    """Refuse engines that are not there and numbers of workers that make no sense.
+
+    Raises:
+        RequestError: The engine is unknown, or has no workers, or there are too few.
+    """
+    if engine not in ("auto", *ENGINES):
+        raise RequestError(f"There is no engine {engine!r}. There are auto and {', '.join(ENGINES)}.")
+    if workers is not None and workers < 1:
+        raise RequestError(f"--workers {workers} is too few: at least one process has to train.")
+    if workers is not None and engine == "sequential" and workers > 1:
+        raise RequestError(f"--workers {workers} needs --engine processes: the sequential engine has one process.")
 
 
 def choose(
@@ -33,14 +52,7 @@ def choose(
 
     Returns:
         The engine, how many workers it gets, and why.
-
-    Raises:
-        RequestError: Workers were asked for from an engine that has none, or fewer than one.
     """
-    if workers is not None and workers < 1:
-        raise RequestError(f"--workers {workers} is too few: at least one process has to train.")
-    if workers is not None and engine == "sequential" and workers > 1:
-        raise RequestError(f"--workers {workers} needs --engine processes: the sequential engine has one process.")
     if workers is not None and engine == "auto":
         engine = "processes" if workers > 1 else "sequential"
     if engine == "sequential":

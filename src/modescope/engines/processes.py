@@ -38,7 +38,7 @@ def train_in_processes(job: Job, on_epoch: OnEpoch) -> None:
         finally:
             pool.end()
     if pool.failures:
-        raise MembersFailedError(pool.failures)
+        raise MembersFailedError(pool.failures) from next(iter(pool.failures.values()))
 
 
 @dataclass

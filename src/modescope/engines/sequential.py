@@ -20,4 +20,4 @@ def train_sequentially(job: Job, on_epoch: OnEpoch) -> None:
         except Exception as error:  # one member's failure, whatever it is, must not cost the others
             failures[member] = error
     if failures:
-        raise MembersFailedError(failures)
+        raise MembersFailedError(failures) from next(iter(failures.values()))  # --debug shows where

@@ -8,7 +8,7 @@ from modescope.figures.style import ACCENT, MUTED, figure
 from modescope.types import SIZE
 
 CAPTION = (
-    "Mean over all subsets of that many members (or over a stated number of random ones). Band: 95 % interval from a "
+    "Mean over all subsets of that many members (or over a stated number of random ones). Band: interval from a "
     "paired bootstrap over the test examples. Thin bars: worst and best subset, that is, how much the choice of "
     "members matters. Higher is better for accuracy, lower for the others."
 )

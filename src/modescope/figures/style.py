@@ -1,10 +1,12 @@
 """One look for all figures: sizes, colours, files. Nothing global is changed."""
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import matplotlib as mpl
+import matplotlib.font_manager
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -48,10 +50,15 @@ _STYLE = {
 }
 
 
+# fonts for what the first has no glyphs for: Chinese, Japanese, Korean, as far as they are installed
+_FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Hiragino Sans", "Yu Gothic")
+
+
 @contextmanager
 def styled() -> Iterator[None]:
     """The house style, for what is drawn inside."""
-    with mpl.rc_context(_STYLE):
+    installed = set(mpl.font_manager.get_font_names())
+    with mpl.rc_context({**_STYLE, "font.family": [font for font in _FONTS if font in installed]}):
         yield
 
 
@@ -107,6 +114,7 @@ def encode(figure: Figure, suffix: str) -> bytes:
     """The file of a figure, without a date, so that the same figure gives the same bytes."""
     buffer = io.BytesIO()
     dateless = {"png": {"Software": "modescope"}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with styled():
+    with styled(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # no font here has it: a box is drawn
         figure.savefig(buffer, format=suffix, metadata=dateless[suffix], bbox_inches="tight", pad_inches=0.05)
     return buffer.getvalue()

@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Float
 
+_FEATURES = 2**14  # looked at together
+
 
 def tsne(
     vectors: Float[np.ndarray, "point feature"], *, perplexity: float, seed: int
@@ -33,8 +35,7 @@ def tsne(
     points = len(vectors)
     if points < 3:
         raise ValueError(f"t-SNE needs at least three points, not {points}.")
-    centred = vectors - vectors.mean(axis=0, dtype=np.float64)
-    values, directions = np.linalg.eigh(centred @ centred.T)
+    values, directions = np.linalg.eigh(_centred_products(vectors))
     coordinates = (directions * np.sqrt(np.maximum(values, 0)))[:, ::-1]
     # a sign that does not hang on the linear-algebra library: the largest coordinate of each axis is positive
     largest = np.abs(coordinates).argmax(axis=0)
@@ -46,3 +47,13 @@ def tsne(
     with threadpool_limits(1, user_api="openmp"):
         embedded = TSNE(perplexity=used, init=start, random_state=seed).fit_transform(coordinates)
     return embedded.astype(np.float64), used
+
+
+def _centred_products(vectors: Float[np.ndarray, "point feature"]) -> Float[np.ndarray, "point point"]:
+    """Products of the vectors less their mean, in float64, without a float64 copy of all of them."""
+    products = np.zeros((len(vectors), len(vectors)))
+    for start in range(0, vectors.shape[1], _FEATURES):
+        block = vectors[:, start : start + _FEATURES].astype(np.float64)
+        block -= block.mean(axis=0)
+        products += block @ block.T
+    return products

@@ -57,28 +57,41 @@ def rank_correlation(losses: Float[np.ndarray, "state example"]) -> Float[np.nda
     return ranks @ ranks.T / losses.shape[-1]
 
 
-def hardest(losses: Float[np.ndarray, "*states example"], fraction: float) -> Bool[np.ndarray, "*states example"]:
-    """The examples with the largest losses: ceil(fraction x examples) of them, earlier ones first among equals.
+def hardest(losses: Float[np.ndarray, "*states example"], fraction: float) -> Float[np.ndarray, "*states example"]:
+    """The examples with the largest losses, ceil(fraction x examples) of them, as 1 = chosen and 0 = not.
+
+    Examples whose equal losses leave open which of them belong to it share the places that are left: each gets the
+    chance with which a blind choice among them would take it.
 
     Example:
         >>> hardest(np.array([0.1, 0.9, 0.5, 0.2]), 0.5).tolist()
-        [False, True, True, False]
+        [0.0, 1.0, 1.0, 0.0]
+        >>> hardest(np.array([0.1, 0.9, 0.1, 0.1, 0.1]), 0.4).tolist()
+        [0.25, 1.0, 0.25, 0.25, 0.25]
     """
-    count = int(np.ceil(round(fraction * losses.shape[-1], 9)))
-    order = np.argsort(-losses, axis=-1, kind="stable")[..., :count]
-    chosen = np.zeros(losses.shape, dtype=bool)
-    np.put_along_axis(chosen, order, True, axis=-1)
-    return chosen
+    examples = losses.shape[-1]
+    count = int(np.ceil(round(fraction * examples, 9)))
+    limit = np.partition(losses, examples - count, axis=-1)[..., examples - count, np.newaxis]
+    above, equal = losses > limit, losses == limit
+    left = count - above.sum(axis=-1, keepdims=True)
+    return above + equal * (left / equal.sum(axis=-1, keepdims=True))
 
 
-def overlap(chosen: Bool[np.ndarray, "state example"]) -> Float[np.ndarray, "state state"]:
+def overlap(chosen: Float[np.ndarray, "state example"]) -> Float[np.ndarray, "state state"]:
     """The part of one network's chosen examples that another has chosen too, where all choose equally many.
 
-    1 = the same ones; two blind choices of k out of N share k / N of them on average.
+    1 = the same ones; two blind choices of k out of N share k / N of them on average. The diagonal is 1.
+
+    Args:
+        chosen: From `hardest`.
+
+    Returns:
+        (state, state), symmetric.
 
     Example:
-        >>> overlap(np.array([[True, True, False], [True, False, True]])).tolist()
+        >>> overlap(np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]])).tolist()
         [[1.0, 0.5], [0.5, 1.0]]
     """
-    members = chosen.astype(np.float64)
-    return members @ members.T / chosen[0].sum()
+    shared = chosen @ chosen.T / chosen[0].sum()
+    np.fill_diagonal(shared, 1.0)
+    return shared

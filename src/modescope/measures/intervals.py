@@ -152,6 +152,40 @@ def members_interval(values: Float[np.ndarray, " member"], *, confidence: float 
     return float(values.mean() - half), float(values.mean() + half)
 
 
+def with_wilson_ends(
+    estimate: Float[np.ndarray, "*things"],
+    low: Float[np.ndarray, "*things"],
+    high: Float[np.ndarray, "*things"],
+    examples: int,
+    *,
+    confidence: float = 0.95,
+) -> tuple[Float[np.ndarray, "*things"], Float[np.ndarray, "*things"]]:
+    """A fraction's bootstrap interval, with Wilson's where the fraction is 0 or 1.
+
+    Resamples of examples that are all alike are all alike: the bootstrap would claim to be certain.
+    """
+    wilson_low, wilson_high = wilson_interval(estimate, examples, confidence=confidence)
+    certain = (estimate <= 0) | (estimate >= 1)
+    return np.where(certain, wilson_low, low), np.where(certain, wilson_high, high)
+
+
+def fraction_interval(
+    values: Float[np.ndarray, "*things example"],
+    weights: Float[np.ndarray, "resample example"],
+    *,
+    confidence: float = 0.95,
+) -> tuple[Float[np.ndarray, "*things"], Float[np.ndarray, "*things"], Float[np.ndarray, "*things"]]:
+    """`mean_interval` of values in [0, 1], with an honest width where all of them are 0 or all are 1.
+
+    Example:
+        >>> weights = bootstrap_weights(100, resamples=9, seed=0)
+        >>> [float(end.round(3)) for end in fraction_interval(np.ones(100), weights)]
+        [1.0, 0.963, 1.0]
+    """
+    mean, low, high = mean_interval(values, weights, confidence=confidence)
+    return mean, *with_wilson_ends(mean, low, high, values.shape[-1], confidence=confidence)
+
+
 def mean_interval(
     values: Float[np.ndarray, "*things example"],
     weights: Float[np.ndarray, "resample example"],

@@ -27,7 +27,7 @@ def cosine_similarity(blocks: Iterable[Float[np.ndarray, "state _"]]) -> Float[n
     """
     products: np.ndarray | float = 0.0
     for block in blocks:
-        exact = block.astype(np.float64)
+        exact = block.astype(np.float64, copy=False)
         products = products + exact @ exact.T
     products = np.asarray(products)
     lengths = np.sqrt(np.diagonal(products))

@@ -26,8 +26,9 @@ def report_smallcnn(input_shape: tuple[int, ...], classes: int, *, dropout: floa
     Raises:
         ModelError: The images are too small to be pooled three times.
     """
+    check_image_size("report-smallcnn", input_shape, 8)
     blocks = [_block(channels) for channels in ((input_shape[2], 16), (16, 32), (32, 32))]
-    return _report_cnn("report-smallcnn", blocks, input_shape, 8, 32, classes, dropout)
+    return _report_cnn(blocks, 32, classes, dropout)
 
 
 def report_mediumcnn(input_shape: tuple[int, ...], classes: int, *, dropout: float = 0.1) -> nn.Sequential:
@@ -44,13 +45,14 @@ def report_mediumcnn(input_shape: tuple[int, ...], classes: int, *, dropout: flo
     Raises:
         ModelError: The images are too small to be pooled four times.
     """
+    check_image_size("report-mediumcnn", input_shape, 20)
     blocks = [
         _block((input_shape[2], 32), dropout=dropout),
         _block((32, 64), padding=0, dropout=dropout),
         _block((64, 128), dropout=dropout),
         _block((128, 128), dropout=dropout),
     ]
-    return _report_cnn("report-mediumcnn", blocks, input_shape, 20, 128, classes, dropout)
+    return _report_cnn(blocks, 128, classes, dropout)
 
 
 def _block(channels: tuple[int, int], *, padding: int = 1, dropout: float | None = None) -> nn.Sequential:
@@ -60,16 +62,7 @@ def _block(channels: tuple[int, int], *, padding: int = 1, dropout: float | None
     return nn.Sequential(OrderedDict([*layers, ("pool", nn.MaxPool2d(2)), ("relu", nn.ReLU())]))
 
 
-def _report_cnn(
-    name: str,
-    blocks: list[nn.Sequential],
-    input_shape: tuple[int, ...],
-    smallest: int,
-    channels: int,
-    classes: int,
-    dropout: float,
-) -> nn.Sequential:
-    check_image_size(name, input_shape, smallest)
+def _report_cnn(blocks: list[nn.Sequential], channels: int, classes: int, dropout: float) -> nn.Sequential:
     named = [(f"block{number}", block) for number, block in enumerate(blocks, start=1)]
     head = [
         ("average", GlobalAveragePool()),

@@ -112,9 +112,9 @@ def _differences(results: Mapping[str, xr.Dataset], sentences: list[str], findin
 
 
 def _late(snapshots: xr.Dataset) -> Finding:
-    told = str(snapshots["late_disagreement"].attrs["long_name"]).partition("between ")[2]
-    epochs = told.removeprefix("two of the ").removesuffix(" of one member")
-    return Finding("disagreement of snapshots", *_percent(snapshots, "late_disagreement"), f"one member, {epochs}")
+    first, last = snapshots.attrs["late_epochs"]
+    note = f"one member, epochs {first} to {last}"
+    return Finding("disagreement of snapshots", *_percent(snapshots, "late_disagreement"), note)
 
 
 def _hard(hardness: xr.Dataset, sentences: list[str], findings: list[Finding]) -> None:
@@ -126,10 +126,12 @@ def _hard(hardness: xr.Dataset, sentences: list[str], findings: list[Finding]) -
     chance = f"{100 * float(hardness['hardest_overlap_chance']):.1f} %"
     value, interval = _percent(hardness, name)
     findings.append(Finding(f"shared {hardest}", value, interval, f"{chance} by chance"))
-    sentences.append(
-        f"Of one member's {hardest} of the test examples, another member's {hardest} hold {value}; chance would give "
-        f"{chance}."
-    )
+    said = f"Of one member's {hardest} of the test examples, another member's {hardest} hold {value}"
+    if "mean_hardest_overlap_epochs" in hardness:
+        among, interval = _percent(hardness, "mean_hardest_overlap_epochs")
+        findings.append(Finding("shared between epochs", among, interval, "one member"))
+        said += f", and those of another epoch of the same member {among}"
+    sentences.append(f"{said}; chance would give {chance}.")
 
 
 def _percent(values: xr.Dataset, name: str, *, sign: bool = False, unit: str = "%") -> tuple[str, str]:

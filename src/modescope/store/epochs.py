@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modescope.errors import DamagedFileError
+from modescope.errors import DamagedFileError, RepeatedOtherwiseError
 from modescope.store.history import add_to_history, read_history
 from modescope.store.predictions import check_predictions, write_predictions
 from modescope.store.resume import ResumeState, read_resume, write_resume
 from modescope.store.run import Run
-from modescope.store.snapshots import Snapshot, check_snapshots, write_snapshot
+from modescope.store.snapshots import Snapshot, check_snapshots, digest, recorded_digest, write_snapshot
 from modescope.types import EpochRecord
 
 
@@ -34,17 +34,29 @@ def check_member(run: Run, member: int) -> Progress:
     finished = resume.epoch if resume else -1
     history = read_history(run, member)
     snapshots = check_snapshots(run, member, run.snapshot_epochs)
-    predictions = check_predictions(run, member, run.epochs)
+    damaged_predictions = check_predictions(run, member, run.epochs)
     unrecorded = {epoch for epoch in run.epochs if epoch not in history}
-    missing = frozenset(snapshots) | frozenset(predictions) | unrecorded
-    wrong = [*snapshots.items(), *predictions.items()]
+    predictions = frozenset(damaged_predictions) | unrecorded  # those of no recorded epoch may be another member's
+    missing = frozenset(snapshots) | predictions
+    wrong = [*snapshots.items(), *damaged_predictions.items()]
     if resume is None and history:  # it was begun, and all of it must be trained again to get here
         wrong.append((0, DamagedFileError(run.resume(member), "it is missing or its SHA-256 does not fit")))
     known = max([finished, *history])  # what lies beyond was never finished, so it is not damaged
     damaged = tuple(error for epoch, error in wrong if epoch <= known)
     if resume is None:
         missing |= {run.epochs[-1]}  # so that it is made anew
-    return Progress(finished, missing, frozenset(snapshots), frozenset(predictions), damaged)
+    return Progress(finished, missing, frozenset(snapshots), predictions, damaged)
+
+
+def check_repeated(run: Run, member: int, epoch: int, snapshot: Snapshot) -> None:
+    """Refuse to mix two networks: a member that was trained again must pass through the states that were recorded.
+
+    Raises:
+        RepeatedOtherwiseError: The state is not the one whose SHA-256 is recorded.
+    """
+    recorded = recorded_digest(run, member, epoch)
+    if recorded is not None and recorded != digest(member, epoch, snapshot):
+        raise RepeatedOtherwiseError(run.snapshot(member, epoch), run.member(member))
 
 
 def record_epoch(

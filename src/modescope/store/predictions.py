@@ -18,33 +18,79 @@ from modescope.files import replaced_folder, room_for
 from modescope.store.run import Run
 from modescope.types import CLASS, EPOCH, EXAMPLE, MEMBER, NAT
 
+_WHOLE = {"write_empty_chunks": True}  # what is not on disk is missing, even where it would be zarr's fill value
 
-def create_predictions(run: Run, labels: np.ndarray, class_names: Sequence[str]) -> None:
-    """Make an empty store of the run's full size, if there is none."""
-    if (run.predictions / "zarr.json").is_file():
-        return
-    shape = (len(run.members), len(run.epochs), len(labels), len(class_names))
+
+def prepare_predictions(run: Run, labels: np.ndarray, class_names: Sequence[str]) -> DamagedFileError | None:
+    """Make an empty store of the run's full size, or mend the frame of the one that is there.
+
+    The frame is everything but the predictions themselves: shapes, labels, names. They stay as they are.
+
+    Returns:
+        What was damaged and has been mended.
+
+    Raises:
+        DiskFullError: There is no room for it.
+    """
+    damage = None
+    if run.predictions.is_dir():
+        damage = check_frame(run)
+        if damage is None and not np.array_equal(read_labels(run), labels):
+            damage = DamagedFileError(run.predictions / "label", "these are not the labels of the data")
+        if damage is None and read_class_names(run) != list(class_names):
+            damage = DamagedFileError(run.predictions / CLASS, "these are not the classes of the data")
+        if damage is None:
+            return None
     with replaced_folder(run.predictions) as folder:
-        group = zarr.open_group(folder, mode="w", zarr_format=3)
-        group.create_array(
-            "log_prob",
-            shape=shape,
-            chunks=(1, 1, *shape[2:]),
-            dtype="float32",
-            fill_value=np.nan,
-            compressors=[Crc32cCodec()],  # nothing to gain from compressing float noise, much from a checksum
-            dimension_names=(MEMBER, EPOCH, EXAMPLE, CLASS),
-            attributes={"units": NAT, "long_name": "natural logarithm of the softmax"},
-            config={"write_empty_chunks": True},
-        )
-        _coordinate(group, "label", EXAMPLE, np.asarray(labels, dtype="int64"))
-        _coordinate(group, MEMBER, MEMBER, np.asarray(run.members, dtype="int64"))
-        _coordinate(group, EPOCH, EPOCH, np.asarray(run.epochs, dtype="int64"))
-        _coordinate(group, CLASS, CLASS, np.asarray(class_names, dtype=np.dtypes.StringDType()))
-        with warnings.catch_warnings():
-            # they are no part of zarr's third format yet, but without them xarray warns whoever reads
-            warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
-            zarr.consolidate_metadata(folder)
+        _create_frame(folder, run, labels, class_names)
+        written = run.predictions / "log_prob" / "c"
+        if written.is_dir():
+            written.rename(folder / "log_prob" / "c")
+    return damage
+
+
+def check_frame(run: Run) -> DamagedFileError | None:
+    """What is wrong with the shapes, labels and names beside the predictions, if anything is."""
+    path = run.predictions
+    try:
+        for name in ("label", MEMBER, EPOCH, CLASS):
+            path = run.predictions / name
+            if not (path / "c" / "0").is_file():  # zarr would take it for zeros
+                return DamagedFileError(path, "its values are missing")
+            zarr.open_array(path, mode="r")[:]
+        path = run.predictions / "log_prob"
+        shape = (len(run.members), len(run.epochs), len(read_labels(run)), len(read_class_names(run)))
+        found = zarr.open_array(path, mode="r").shape
+        if found != shape:
+            return DamagedFileError(path, f"its shape is {found} and should be {shape}")
+        path = run.predictions
+        zarr.open_group(path, mode="r", use_consolidated=True)
+    except Exception as error:  # zarr's codecs and its JSON reader raise what they like
+        return DamagedFileError(path, _first_sentence(error))
+    return None
+
+
+def _create_frame(folder: Path, run: Run, labels: np.ndarray, class_names: Sequence[str]) -> None:
+    shape = (len(run.members), len(run.epochs), len(labels), len(class_names))
+    group = zarr.open_group(folder, mode="w", zarr_format=3)
+    group.create_array(
+        "log_prob",
+        shape=shape,
+        chunks=(1, 1, *shape[2:]),
+        dtype="float32",
+        fill_value=np.nan,
+        compressors=[Crc32cCodec()],  # nothing to gain from compressing float noise, much from a checksum
+        dimension_names=(MEMBER, EPOCH, EXAMPLE, CLASS),
+        attributes={"units": NAT, "long_name": "natural logarithm of the softmax"},
+    )
+    _coordinate(group, "label", EXAMPLE, np.asarray(labels, dtype="int64"))
+    _coordinate(group, MEMBER, MEMBER, np.asarray(run.members, dtype="int64"))
+    _coordinate(group, EPOCH, EPOCH, np.asarray(run.epochs, dtype="int64"))
+    _coordinate(group, CLASS, CLASS, np.asarray(class_names, dtype=np.dtypes.StringDType()))
+    with warnings.catch_warnings():
+        # they are no part of zarr's third format yet, but without them xarray warns whoever reads
+        warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+        zarr.consolidate_metadata(folder)
 
 
 def write_predictions(run: Run, member: int, epoch: int, log_prob: np.ndarray) -> None:
@@ -54,7 +100,8 @@ def write_predictions(run: Run, member: int, epoch: int, log_prob: np.ndarray) -
         DiskFullError: There is no room for them.
     """
     with room_for(run.predictions):
-        zarr.open_array(run.predictions, path="log_prob", mode="r+")[member, epoch] = log_prob
+        array = zarr.open_array(run.predictions, path="log_prob", mode="r+").with_config(_WHOLE)
+        array[member, epoch] = log_prob
 
 
 def require_finished(run: Run) -> None:
@@ -62,6 +109,7 @@ def require_finished(run: Run) -> None:
 
     Raises:
         RunError: Predictions are missing.
+        DamagedFileError: Labels or names beside them are damaged.
     """
     missing = sum(not _chunk(run, member, epoch).is_file() for member in run.members for epoch in run.epochs)
     if missing:
@@ -69,11 +117,24 @@ def require_finished(run: Run) -> None:
             f"{run.path} is not finished: {missing} of {len(run.members) * len(run.epochs)} members' epochs are "
             "missing. Run the same `modescope train` command again first."
         )
+    damage = check_frame(run)
+    if damage is not None:
+        raise damage
 
 
 def read_predictions(run: Run) -> xr.Dataset:
     """`log_prob` and `label` with their coordinates; values are read from disk when they are used."""
     return xr.open_zarr(run.predictions, chunks=None, consolidated=False)
+
+
+def read_labels(run: Run) -> np.ndarray:
+    """The true classes (example) of the test examples."""
+    return np.asarray(zarr.open_array(run.predictions / "label", mode="r")[:])
+
+
+def read_class_names(run: Run) -> list[str]:
+    """The names of the classes, in the order of their numbers."""
+    return [str(name) for name in zarr.open_array(run.predictions / CLASS, mode="r")[:]]
 
 
 def read_epoch(run: Run, member: int, epoch: int) -> np.ndarray:
@@ -88,7 +149,7 @@ def read_epoch(run: Run, member: int, epoch: int) -> np.ndarray:
     try:
         return np.asarray(zarr.open_array(run.predictions, path="log_prob", mode="r")[member, epoch])
     except Exception as error:  # zarr's codecs raise what they like; whatever it is, the chunk cannot be read
-        raise DamagedFileError(path, f"its checksum does not fit: {str(error).split('.')[0]}") from error
+        raise DamagedFileError(path, _first_sentence(error)) from error
 
 
 def check_predictions(run: Run, member: int, epochs: Sequence[int]) -> dict[int, DamagedFileError]:
@@ -114,6 +175,11 @@ def _coordinate(group: zarr.Group, name: str, dimension: str, values: np.ndarray
             shape=values.shape,
             dtype=values.dtype,
             dimension_names=(dimension,),
-            config={"write_empty_chunks": True},
+            compressors=[Crc32cCodec()],
+            config=_WHOLE,
         )
         array[:] = values
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).split(".")[0].splitlines()[0] if str(error) else type(error).__name__

@@ -44,11 +44,11 @@ def add_seconds(run: Run, stage: str, seconds: float) -> None:
     record_provenance(run, seconds={stage: round(before + seconds, 3)})
 
 
-def record_data(run: Run, data: DataSet) -> None:
-    """Record the recipe and the data of a run.
+def check_data(run: Run, data: DataSet) -> None:
+    """Refuse data other than those that the run was begun with.
 
     Raises:
-        RunError: The run was begun with other data, so that its members would not be comparable.
+        RunError: They are others, so that the members would not be comparable.
     """
     before = read_provenance(run).get("data", {}).get("sha256")
     source = run.recipe.data.source
@@ -57,8 +57,12 @@ def record_data(run: Run, data: DataSet) -> None:
             f"{run.path} was made from other data: their SHA-256 was {before[:12]}..., that of {source} is now "
             f"{data.fingerprint[:12]}.... Name another folder with -o, or restore the data."
         )
+
+
+def record_data(run: Run, data: DataSet) -> None:
+    """Record the recipe and the data of a run."""
     described = {
-        "source": source,
+        "source": run.recipe.data.source,
         "sha256": data.fingerprint,
         "train_examples": len(data.train),
         "test_examples": len(data.test),
@@ -69,16 +73,20 @@ def record_data(run: Run, data: DataSet) -> None:
 
 
 def record_making(run: Run, *, engine: str, workers: int, device: torch.device) -> None:
-    """Record who trains the run, where, and with what."""
-    record_provenance(
-        run,
-        engine=engine,
-        workers=workers,
-        device=_device(device),
-        machine={"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
-        versions={"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
+    """Record who trains the run, where, and with what; what earlier commands recorded stays under `earlier`."""
+    before = read_provenance(run)
+    made = {
+        "engine": engine,
+        "workers": workers,
+        "device": _device(device),
+        "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    earlier = before.get("earlier", [])
+    if "made" in before:
+        earlier = [*earlier, {name: before.get(name) for name in made}]
+    record_provenance(run, **made, earlier=earlier)
 
 
 def _version(package: str) -> str | None:

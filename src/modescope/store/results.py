@@ -43,5 +43,10 @@ def read_result(run: Run, name: str) -> xr.Dataset:
         raise RunError(f"{path} cannot be read ({type(error).__name__}: {error}). {again}") from error
 
 
+def written_at(run: Run, name: str) -> int:
+    """When the Dataset of an analysis was written, in nanoseconds."""
+    return (run.analysis(name) / "zarr.json").stat().st_mtime_ns
+
+
 def _text(variable: xr.Variable) -> bool:
     return variable.dtype.kind in "UT"

@@ -135,7 +135,9 @@ def start_run(run: Run) -> None:
         DiskFullError: There is no room for it.
     """
     sweep(run.path)
-    write_text(run.path / "recipe.toml", run.recipe.toml())
+    file = run.path / "recipe.toml"
+    if not file.is_file() or file.read_text(encoding="utf-8") != run.recipe.toml():
+        write_text(file, run.recipe.toml())
 
 
 def _begun(file: Path) -> bool:

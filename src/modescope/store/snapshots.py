@@ -37,12 +37,21 @@ def write_snapshot(run: Run, member: int, epoch: int, snapshot: Snapshot) -> Non
     Raises:
         DiskFullError: There is no room for it.
     """
-    metadata = {"member": member, "epoch": epoch, "parameters": snapshot.parameters}
-    content = serialize(snapshot.state, metadata)
+    content = _content(member, epoch, snapshot)
     path = run.snapshot(member, epoch)
     write_bytes(path, content)
     digests = {**_ledger(run, member), path.name: hashlib.sha256(content).hexdigest()}
     write_text(run.ledger(member), "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())))
+
+
+def digest(member: int, epoch: int, snapshot: Snapshot) -> str:
+    """The SHA-256 of the file that this snapshot would be."""
+    return hashlib.sha256(_content(member, epoch, snapshot)).hexdigest()
+
+
+def recorded_digest(run: Run, member: int, epoch: int) -> str | None:
+    """The SHA-256 that was recorded when the snapshot was written, if it was."""
+    return _ledger(run, member).get(run.snapshot(member, epoch).name)
 
 
 def read_snapshot(run: Run, member: int, epoch: int) -> Snapshot:
@@ -88,6 +97,10 @@ def deserialize(content: bytes) -> tuple[dict[str, torch.Tensor], dict[str, Any]
     state = safetensors.torch.load(content)
     header = int.from_bytes(content[:8], "little")
     return state, json.loads(json.loads(content[8 : 8 + header])["__metadata__"][_METADATA])
+
+
+def _content(member: int, epoch: int, snapshot: Snapshot) -> bytes:
+    return serialize(snapshot.state, {"member": member, "epoch": epoch, "parameters": snapshot.parameters})
 
 
 def _verified(path: Path, recorded: str | None) -> bytes:

@@ -14,7 +14,7 @@ from modescope.data.tensors import TensorData
 from modescope.errors import DivergedError
 from modescope.models import build_network
 from modescope.recipe import Recipe
-from modescope.store.epochs import Progress, record_epoch
+from modescope.store.epochs import Progress, check_repeated, record_epoch
 from modescope.store.resume import ResumeState, read_resume
 from modescope.store.run import Run
 from modescope.store.snapshots import Snapshot
@@ -65,7 +65,8 @@ def train_member(run: Run, data: TensorData, member: int, progress: Progress, on
         on_epoch: Called with each epoch that was put on disk.
 
     Raises:
-        DivergedError: The training loss is no finite number any more.
+        DivergedError: The training loss or the predictions are no finite numbers any more.
+        RepeatedOtherwiseError: Trained again to make a damaged file anew, the member became another network.
         DiskFullError: There is no room for an epoch's files.
     """
     if not progress.missing:
@@ -93,10 +94,19 @@ def initial_network(recipe: Recipe, member: int, input_shape: tuple[int, ...], c
         return build_network(recipe.model, input_shape, classes)
 
 
+def placed(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The network on that device, its numbers in that type, its convolutions' weights channels-last."""
+    network = network.to(device, dtype)
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.ndim == 4:  # the whole module at once would refuse those of five dimensions
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
 def _begin(run: Run, data: TensorData, member: int, can_resume: bool) -> _Training:
     device = data.train.inputs.device
     network = initial_network(run.recipe, member, data.input_shape, data.classes)
-    network = network.to(device, DTYPES[run.recipe.training.precision], memory_format=torch.channels_last)
+    network = placed(network, device, DTYPES[run.recipe.training.precision])
     optimizer = build_optimizer(network, run.recipe.training)
     resume = read_resume(run, member) if can_resume else None
     if resume is None:
@@ -134,10 +144,19 @@ def _finish(
 ) -> EpochRecord | None:
     """Measure the weights in memory on the test data and put the epoch on disk, unless all of it is there."""
     epoch, newest = training.epoch, training.epoch > progress.finished
+    state = training.network.state_dict()
+    trained = tuple(name for name, parameter in training.network.named_parameters() if parameter.requires_grad)
+    snapshot = Snapshot(state, trained)
+    check_repeated(run, member, epoch, snapshot)
     if epoch not in progress.missing and not newest:
         return None
     autocast = run.recipe.training.precision == "bfloat16"
     log_prob = predict(training.network, data.test, data.scaling, autocast=autocast)
+    if not log_prob.isfinite().all():
+        raise DivergedError(
+            f"its predictions after epoch {epoch} hold values that are no finite numbers: it diverged. Lower "
+            "training.learning_rate or look at the data's scale (data.scaling)."
+        )
     test_loss, test_accuracy = score(log_prob, data.test.labels)
     record = EpochRecord(
         epoch=epoch,
@@ -148,13 +167,11 @@ def _finish(
         learning_rate=passed.learning_rate,
         seconds=time.perf_counter() - passed.started,
     )
-    state = training.network.state_dict()
-    trained = tuple(name for name, parameter in training.network.named_parameters() if parameter.requires_grad)
     record_epoch(
         run,
         member,
         record,
-        snapshot=Snapshot(state, trained) if epoch in progress.snapshots else None,
+        snapshot=snapshot if epoch in progress.snapshots else None,
         log_prob=log_prob.float().cpu().numpy() if epoch in progress.predictions else None,
         resume=ResumeState(epoch, state, optimizer_tensors(training.network, training.optimizer)) if newest else None,
     )

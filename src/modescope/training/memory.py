@@ -42,14 +42,13 @@ def training_bytes(network: nn.Module, input_shape: tuple[int, ...], batch_size:
 
     Args:
         network: The network, on the CPU.
-        input_shape: The shape of one stored input: (height, width, channel) for images.
+        input_shape: The shape of one input as the network gets it: (channel, height, width) for images.
         batch_size: Examples a step.
 
     Returns:
         Bytes.
     """
-    shape = (input_shape[2], *input_shape[:2]) if len(input_shape) == 3 else input_shape
-    example = activation_bytes(network, torch.zeros(2, *shape))
+    example = activation_bytes(network, torch.zeros(2, *input_shape))
     weights = sum(parameter.nbytes for parameter in network.parameters())
     # twice what is saved: gradients of activations, and what convolutions take to work in
     return _PROCESS_BYTES + _COPIES * weights + 2 * batch_size * example

@@ -39,12 +39,14 @@ def load_optimizer_tensors(network: nn.Module, optimizer: torch.optim.Optimizer,
     for name, parameter in network.named_parameters():
         found = {key.rpartition(".")[2]: value for key, value in tensors.items() if key.rpartition(".")[0] == name}
         if found:
-            optimizer.state[parameter] = {key: _like(value, parameter) for key, value in found.items()}
+            optimizer.state[parameter] = {key: _like(key, value, parameter) for key, value in found.items()}
 
 
-def _like(value: Tensor, parameter: Tensor) -> Tensor:
-    """In the parameter's memory layout, as the optimiser makes it; scalars (Adam's step) stay as they are."""
-    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value.clone()
+def _like(key: str, value: Tensor, parameter: Tensor) -> Tensor:
+    """As the optimiser makes it: the number of steps as it is, the rest in the parameter's memory layout."""
+    if key == "step":
+        return value.to(parameter.device, copy=True)
+    return torch.empty_like(parameter).copy_(value)
 
 
 def _groups(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -> list[dict[str, object]]:
