@@ -286,9 +286,9 @@ def test_activations_are_counted_once_each():
 
 def test_a_member_needs_more_for_larger_batches_and_networks():
     small = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    assert training_bytes(small, (8, 8, 1), 1) > 300 * 2**20
+    assert training_bytes(small, (1, 8, 8), 1) > 300 * 2**20
     large = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU())
-    more = training_bytes(large, (32, 32, 3), 256) - training_bytes(large, (32, 32, 3), 128)
+    more = training_bytes(large, (3, 32, 32), 256) - training_bytes(large, (3, 32, 32), 128)
     assert more == 2 * 128 * activation_bytes(large, torch.zeros(2, 3, 32, 32))
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import torch
@@ -233,14 +234,16 @@ def _whatever_is_there(run: Run) -> Results:
     stale = [name for name, dataset in datasets.items() if not _of_this_recipe(run, dataset)]
     if stale:
         raise RunError(
-            f"Of {run.path}, {', '.join(stale)} had other settings than the run has now. `modescope analyze {run.path} "
-            f"{' '.join(stale)}` makes that anew."
+            f"Of {run.path}, {', '.join(stale)} were made with other settings or another version. "
+            f"`modescope analyze {run.path} {' '.join(stale)}` makes that anew."
         )
     return Results(datasets, {})
 
 
 def _of_this_recipe(run: Run, dataset: xr.Dataset) -> bool:
-    return dataset.attrs.get("recipe_sha256") == run.recipe.sha256()
+    """Whether the run's present settings and this version made it."""
+    made = dataset.attrs.get("recipe_sha256"), dataset.attrs.get("modescope")
+    return made == (run.recipe.sha256(), metadata.version("modescope"))
 
 
 def _device(name: str) -> torch.device:

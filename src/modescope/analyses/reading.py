@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 
 import numpy as np
 import xarray as xr
@@ -129,5 +130,6 @@ def dataset(
         "split": "test",
         "recipe": run.recipe.name,
         "recipe_sha256": run.recipe.sha256(),
+        "modescope": metadata.version("modescope"),
     }
     return xr.Dataset(arrays, coords=coordinates, attrs={**facts, **attributes})

@@ -1,5 +1,6 @@
 """The map of all members' paths through function space."""
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -19,15 +20,18 @@ def draw(dataset: xr.Dataset) -> Figure:
     axes = drawn.subplots()
     colours = member_colours(dataset.sizes[MEMBER])
     few = dataset.sizes[MEMBER] <= 20
+    middle = dataset["embedding"].mean((MEMBER, EPOCH)).to_numpy()
     for colour, member in zip(colours, dataset[MEMBER].to_numpy(), strict=True):
         x, y = dataset["embedding"].sel({MEMBER: member}).to_numpy().T
         axes.plot(x, y, color=colour, linewidth=0.7, alpha=0.6)
         axes.scatter(x[1:], y[1:], s=9, color=colour, linewidths=0)
         axes.scatter(x[:1], y[:1], s=70, marker="*", color=colour, edgecolors=INK, linewidths=0.5, zorder=3)
         if few:
+            outwards = np.array([x[-1], y[-1]]) - middle
+            outwards *= 11 / max(float(np.hypot(*outwards)), 1e-12)  # points
             axes.annotate(
-                str(member), (x[-1], y[-1]), textcoords="offset points", xytext=(4, 3), fontsize=8, fontweight="bold",
-                color=colour, bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "linewidth": 0, "alpha": 0.7},
+                str(member), (x[-1], y[-1]), textcoords="offset points", xytext=outwards, fontsize=8,
+                fontweight="bold", ha="center", va="center", color=colour, bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "linewidth": 0, "alpha": 0.7},
             )  # fmt: skip
     axes.set(xticks=[], yticks=[], xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)")
     axes.set_title(f"{dataset.sizes[MEMBER]} members, {dataset.sizes[EPOCH]} states each")

@@ -83,7 +83,7 @@ def _differences(results: Mapping[str, xr.Dataset], sentences: list[str], findin
     pairs = results["similarity_members"]
     value, interval = _percent(pairs, "mean_disagreement")
     ratio = float(pairs["disagreement_over_error"])
-    note = f"{ratio:.2f} of their mean error" if ratio == ratio else ""
+    note = f"{ratio:.2f} of the error" if ratio == ratio else ""
     findings.append(Finding("disagreement of two members", value, interval, note))
     told = f"Two members give different classes to {value} of the test examples"
     snapshots = results.get("similarity_snapshots", {})
@@ -113,7 +113,7 @@ def _differences(results: Mapping[str, xr.Dataset], sentences: list[str], findin
 
 def _late(snapshots: xr.Dataset) -> Finding:
     first, last = snapshots.attrs["late_epochs"]
-    note = f"one member, epochs {first} to {last}"
+    note = f"epochs {first} to {last}"
     return Finding("disagreement of snapshots", *_percent(snapshots, "late_disagreement"), note)
 
 

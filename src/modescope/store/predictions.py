@@ -64,7 +64,7 @@ def check_frame(run: Run) -> DamagedFileError | None:
         if found != shape:
             return DamagedFileError(path, f"its shape is {found} and should be {shape}")
         path = run.predictions
-        zarr.open_group(path, mode="r", use_consolidated=True)
+        zarr.open_group(path, mode="r", use_consolidated=False)
     except Exception as error:  # zarr's codecs and its JSON reader raise what they like
         return DamagedFileError(path, _first_sentence(error))
     return None
@@ -182,4 +182,4 @@ def _coordinate(group: zarr.Group, name: str, dimension: str, values: np.ndarray
 
 
 def _first_sentence(error: Exception) -> str:
-    return str(error).split(".")[0].splitlines()[0] if str(error) else type(error).__name__
+    return str(error).splitlines()[0].partition(". ")[0].rstrip(".") if str(error) else type(error).__name__
