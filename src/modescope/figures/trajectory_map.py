@@ -31,8 +31,10 @@ def draw(dataset: xr.Dataset) -> Figure:
             outwards *= 11 / max(float(np.hypot(*outwards)), 1e-12)  # points
             axes.annotate(
                 str(member), (x[-1], y[-1]), textcoords="offset points", xytext=outwards, fontsize=8,
-                fontweight="bold", ha="center", va="center", color=colour, bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "linewidth": 0, "alpha": 0.7},
+                fontweight="bold", ha="center", va="center", color=colour,
+                bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "linewidth": 0, "alpha": 0.7},
             )  # fmt: skip
+    axes.margins(0.07)  # room for the numbers
     axes.set(xticks=[], yticks=[], xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)")
     axes.set_title(f"{dataset.sizes[MEMBER]} members, {dataset.sizes[EPOCH]} states each")
     axes.set_aspect("equal", adjustable="datalim")
