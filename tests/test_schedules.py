@@ -61,7 +61,7 @@ def test_cifar100s_schedule_and_the_plain_ones():
 def test_optimizers_are_pytorchs_own(settings, plain):
     networks = []
     for make in (
-        lambda net: build_optimizer(net, TrainingSettings(learning_rate=0.01, **settings)),
+        lambda net: build_optimizer(net.parameters(), TrainingSettings(learning_rate=0.01, **settings)),
         lambda net: plain(net.parameters()),
     ):
         network = initial_network(load("digits"), 0, (8, 8, 1), 10).double()
@@ -78,7 +78,7 @@ def test_optimizers_are_pytorchs_own(settings, plain):
 
 def test_only_weights_decay_where_the_recipe_says_so():
     network = initial_network(load("digits"), 0, (8, 8, 1), 10)
-    optimizer = build_optimizer(network, TrainingSettings(weight_decay=0.1, decayed="weights"))
+    optimizer = build_optimizer(network.parameters(), TrainingSettings(weight_decay=0.1, decayed="weights"))
     decays = {id(parameter): group["weight_decay"] for group in optimizer.param_groups for parameter in group["params"]}
     assert {name: decays[id(p)] for name, p in network.named_parameters()} == {
         name: 0.1 if p.ndim > 1 else 0.0 for name, p in network.named_parameters()

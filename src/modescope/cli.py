@@ -35,7 +35,7 @@ Output = Annotated[
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: ensemble.members=5.")
 ]
-EngineName = Annotated[str, typer.Option("--engine", help="Who trains: auto, sequential or processes.")]
+EngineName = Annotated[str, typer.Option("--engine", help="Who trains: auto, sequential, processes or stacked.")]
 Workers = Annotated[
     int | None, typer.Option("--workers", metavar="N", help="Processes that train side by side.", show_default="auto")
 ]
@@ -216,13 +216,15 @@ def _train(recipe: "Recipe", output: Path | None, engine: str, workers: int | No
     )
     lines = LiveProgress(out, members, epochs) if out.is_terminal else PlainProgress(out, epochs)
     with lines as on_epoch:
-        study.carry_out(training, on_epoch)
+        study.carry_out(training, on_epoch, lambda told: out.print(told, soft_wrap=True))
     return found, True
 
 
 def _by_whom(choice: "Choice") -> str:
     if choice.engine == "processes":
         return f"in {choice.workers} process{'es' if choice.workers > 1 else ''} side by side ({choice.why})"
+    if choice.engine == "stacked":
+        return f"stacked into one program ({choice.why})"
     return f"one after another ({choice.why})"
 
 

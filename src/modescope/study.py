@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -106,8 +106,13 @@ def plan(recipe: Recipe, path: Path, *, engine: str = "auto", device: str = "aut
     )
 
 
-def carry_out(training: Plan, on_epoch: OnEpoch) -> None:
+def carry_out(training: Plan, on_epoch: OnEpoch, tell: Callable[[str], None] = lambda told: None) -> None:
     """Train what is missing.
+
+    Args:
+        training: From `plan`.
+        on_epoch: Called with each epoch that was put on disk.
+        tell: Called with what a person may want to know of how it is done.
 
     Raises:
         RunError: Another command trains the run.
@@ -131,7 +136,7 @@ def carry_out(training: Plan, on_epoch: OnEpoch) -> None:
 
     with locked(training.run):
         try:
-            ENGINES[training.choice.engine](training.job, recorded)
+            ENGINES[training.choice.engine](replace(training.job, tell=tell), recorded)
         finally:
             count()
 

@@ -9,9 +9,14 @@ import torch
 from modescope.engines.job import Engine
 from modescope.engines.processes import train_in_processes
 from modescope.engines.sequential import train_sequentially
+from modescope.engines.stacked import train_stacked
 from modescope.errors import RequestError
 
-ENGINES: dict[str, Engine] = {"sequential": train_sequentially, "processes": train_in_processes}
+ENGINES: dict[str, Engine] = {
+    "sequential": train_sequentially,
+    "processes": train_in_processes,
+    "stacked": train_stacked,
+}
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,8 @@ def check_request(engine: str, workers: int | None) -> None:
         raise RequestError(f"There is no engine {engine!r}. There are auto and {', '.join(ENGINES)}.")
     if workers is not None and workers < 1:
         raise RequestError(f"--workers {workers} is too few: at least one process has to train.")
-    if workers is not None and engine == "sequential" and workers > 1:
-        raise RequestError(f"--workers {workers} needs --engine processes: the sequential engine has one process.")
+    if workers is not None and engine in ("sequential", "stacked") and workers > 1:
+        raise RequestError(f"--workers {workers} needs --engine processes: the {engine} engine has one process.")
 
 
 def choose(
@@ -55,12 +60,12 @@ def choose(
     """
     if workers is not None and engine == "auto":
         engine = "processes" if workers > 1 else "sequential"
-    if engine == "sequential":
+    if engine in ("sequential", "stacked"):
         return Choice(engine, 1, "as asked")
     if engine == "processes" and workers is not None:
         return Choice(engine, workers, "as asked")
     if engine == "auto" and device.type == "cuda":
-        return Choice("sequential", 1, "one GPU")
+        return Choice("stacked" if members > 1 else "sequential", 1, f"{_counted(members, 'member')} on a GPU")
     fitting, why = _fitting(members, threads, member_bytes)
     if engine == "processes" or fitting > 1:
         return Choice("processes", fitting, why)

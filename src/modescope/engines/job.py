@@ -1,6 +1,6 @@
 """The small interface of all engines."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +21,7 @@ class Job:
     device: torch.device
     members: Mapping[int, Progress]  # those with something missing, and what is missing of each
     workers: int = 1  # processes that train side by side, in engines that have several
+    tell: Callable[[str], None] = lambda told: None  # what a person may want to know of how it is done
 
 
 class Engine(Protocol):

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from modescope.errors import ModelError
+from modescope.models.outputs import as_logits
 from modescope.models.outside import factory_network, timm_network
 from modescope.models.paper_cnn import paper_mediumcnn, paper_smallcnn
 from modescope.models.report_cnn import report_mediumcnn, report_smallcnn
@@ -66,7 +67,7 @@ def _check_output(network: nn.Module, name: str, input_shape: tuple[int, ...], c
     network.eval()
     try:
         with torch.no_grad():
-            logits = network(torch.zeros(2, *shape))
+            logits = as_logits(network(torch.zeros(2, *shape)))
     except Exception as error:  # any network may fail in its own way on inputs it was not made for
         raise ModelError(f"{name} cannot take inputs of shape {shape}: {type(error).__name__}: {error}") from error
     finally:

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from modescope import seeds
 from modescope.data import DataSet
 from modescope.errors import ModelError
+from modescope.models.outputs import as_logits
 from modescope.recipe import Recipe
 from modescope.store.snapshots import serialize
 from modescope.training.epoch import stream
@@ -36,9 +37,9 @@ def check_trainable(recipe: Recipe, data: DataSet) -> None:
     dtype = torch.float64 if settings.precision == "float64" else torch.float32
     try:
         network = placed(network, torch.device("cpu"), dtype).train()
-        optimizer = build_optimizer(network, settings)
+        optimizer = build_optimizer(network.parameters(), settings)
         with seeds.seeded(*stream(recipe, 0, "dropout", 0)):
-            logits = network(torch.zeros(size, *data.network_shape, dtype=dtype))
+            logits = as_logits(network(torch.zeros(size, *data.network_shape, dtype=dtype)))
             F.cross_entropy(logits, torch.zeros(size, dtype=torch.int64)).backward()
         optimizer.step()
         serialize(network.state_dict(), {})

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from modescope import seeds
 from modescope.data.augment import AUGMENTATIONS
 from modescope.data.tensors import Scaling, TensorSplit
+from modescope.models.outputs import as_logits
 from modescope.recipe import Recipe
+from modescope.training.dropout import MemberDropout
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,13 @@ def train_epoch(
     autocast = settings.precision == "bfloat16"
     total_loss = torch.zeros((), dtype=torch.float64, device=split.labels.device)
     correct = torch.zeros((), dtype=torch.int64, device=split.labels.device)
-    with seeds.seeded(*streams.named("dropout")):
+    with seeds.seeded(*streams.named("dropout")), MemberDropout():
         for batch in order.split(settings.batch_size):
             inputs, labels = scaling(split.inputs[batch]), split.labels[batch]
             if augmentation is not None:
                 inputs = augmentation(inputs, draws)
             with torch.autocast(inputs.device.type, torch.bfloat16, enabled=autocast):
-                logits = network(inputs)
+                logits = as_logits(network(inputs))
             loss = F.cross_entropy(logits.float() if autocast else logits, labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

@@ -6,6 +6,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from modescope.data.tensors import Scaling, TensorSplit
+from modescope.models.outputs import as_logits
 
 _BATCH = 500  # measured on two CPU cores: larger batches fall out of the cache and take twice as long
 
@@ -28,7 +29,7 @@ def predict(
     network.eval()
     try:
         with torch.inference_mode(), torch.autocast(split.inputs.device.type, torch.bfloat16, enabled=autocast):
-            batches = [network(scaling(inputs)) for inputs in split.inputs.split(_BATCH)]
+            batches = [as_logits(network(scaling(inputs))) for inputs in split.inputs.split(_BATCH)]
             logits = torch.cat(batches)
         exact = logits if logits.dtype == torch.float64 else logits.float()
         return F.log_softmax(exact, dim=1)

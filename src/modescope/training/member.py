@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from modescope import seeds
 from modescope.data.tensors import TensorData
@@ -71,7 +72,7 @@ def train_member(run: Run, data: TensorData, member: int, progress: Progress, on
     """
     if not progress.missing:
         return
-    with _threads(run.recipe.training.threads_per_member):
+    with threads(run.recipe.training.threads_per_member):
         training = _begin(run, data, member, min(progress.missing) > progress.finished)
         passed = _look_at_initialisation(run, data, training) if training.epoch == 0 else None
         while True:
@@ -94,6 +95,29 @@ def initial_network(recipe: Recipe, member: int, input_shape: tuple[int, ...], c
         return build_network(recipe.model, input_shape, classes)
 
 
+def diverged(
+    epoch: int, loss: float, rate: float | None, log_prob: Float[Tensor, "example class"]
+) -> DivergedError | None:
+    """The error of a member whose epoch went wrong; None if it did not.
+
+    Args:
+        epoch: Which epoch.
+        loss: Its training loss.
+        rate: The learning rate that it trained with; None for the initialisation.
+        log_prob: What the member says after it.
+    """
+    lower = (
+        f"Lower training.learning_rate{f' (now {rate:g})' if rate else ''} or look at the data's scale (data.scaling)."
+    )
+    if not math.isfinite(loss):
+        return DivergedError(f"its training loss in epoch {epoch} is {loss}: it diverged. {lower}")
+    if not log_prob.isfinite().all():
+        return DivergedError(
+            f"its predictions after epoch {epoch} hold values that are no finite numbers: it diverged. {lower}"
+        )
+    return None
+
+
 def placed(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """The network on that device, its numbers in that type, its convolutions' weights channels-last."""
     network = network.to(device, dtype)
@@ -107,12 +131,12 @@ def _begin(run: Run, data: TensorData, member: int, can_resume: bool) -> _Traini
     device = data.train.inputs.device
     network = initial_network(run.recipe, member, data.input_shape, data.classes)
     network = placed(network, device, DTYPES[run.recipe.training.precision])
-    optimizer = build_optimizer(network, run.recipe.training)
+    optimizer = build_optimizer(network.parameters(), run.recipe.training)
     resume = read_resume(run, member) if can_resume else None
     if resume is None:
         return _Training(network, optimizer, 0)
     network.load_state_dict(resume.model)
-    load_optimizer_tensors(network, optimizer, resume.optimizer)
+    load_optimizer_tensors(network.named_parameters(), optimizer, resume.optimizer)
     return _Training(network, optimizer, resume.epoch)
 
 
@@ -131,11 +155,6 @@ def _pass(run: Run, data: TensorData, training: _Training, member: int) -> _Pass
     training.network.train()
     streams = EpochStreams(run.recipe, member, training.epoch)
     loss, accuracy = train_epoch(training.network, training.optimizer, data.train, data.scaling, streams)
-    if not math.isfinite(loss):
-        raise DivergedError(
-            f"its training loss in epoch {training.epoch} is {loss}: it diverged. Lower training.learning_rate "
-            f"(now {rate:g}) or look at the data's scale (data.scaling)."
-        )
     return _Passed(loss, accuracy, rate, started)
 
 
@@ -152,11 +171,9 @@ def _finish(
         return None
     autocast = run.recipe.training.precision == "bfloat16"
     log_prob = predict(training.network, data.test, data.scaling, autocast=autocast)
-    if not log_prob.isfinite().all():
-        raise DivergedError(
-            f"its predictions after epoch {epoch} hold values that are no finite numbers: it diverged. Lower "
-            "training.learning_rate or look at the data's scale (data.scaling)."
-        )
+    error = diverged(epoch, passed.loss, passed.learning_rate, log_prob)
+    if error is not None:
+        raise error
     test_loss, test_accuracy = score(log_prob, data.test.labels)
     record = EpochRecord(
         epoch=epoch,
@@ -173,13 +190,17 @@ def _finish(
         record,
         snapshot=snapshot if epoch in progress.snapshots else None,
         log_prob=log_prob.float().cpu().numpy() if epoch in progress.predictions else None,
-        resume=ResumeState(epoch, state, optimizer_tensors(training.network, training.optimizer)) if newest else None,
+        resume=ResumeState(epoch, state, _optimizer_state(training)) if newest else None,
     )
     return record
 
 
+def _optimizer_state(training: _Training) -> dict[str, torch.Tensor]:
+    return optimizer_tensors(training.network.named_parameters(), training.optimizer)
+
+
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
     """Compute with this many CPU threads, as the recipe fixes them, and restore PyTorch's setting after."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)

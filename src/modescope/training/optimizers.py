@@ -3,15 +3,26 @@
 from collections.abc import Iterable, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from modescope.recipe import TrainingSettings
 
 
-def build_optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """The recipe's optimiser over a network's trainable parameters, in PyTorch's fused version."""
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = _groups(trained, settings)
+def build_optimizer(
+    parameters: Iterable[Tensor], settings: TrainingSettings, *, stacked: bool = False
+) -> torch.optim.Optimizer:
+    """The recipe's optimiser over trainable parameters, in PyTorch's fused version.
+
+    Args:
+        parameters: Those of one network, or of a stack of them; SGD and Adam work on each number by itself, so a stack
+            moves as its members would alone.
+        settings: The `[training]` section of the recipe.
+        stacked: Whether the first axis of each parameter is that of the members.
+
+    Returns:
+        The optimiser.
+    """
+    groups = _groups(parameters, settings, 2 + stacked)
     if settings.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, fused=True)
     kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
@@ -24,19 +35,21 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def optimizer_tensors(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def optimizer_tensors(named: Iterable[tuple[str, Tensor]], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimiser's state as `PARAMETER.STATE` -> tensor, in the network's own names."""
     return {
         f"{name}.{key}": torch.as_tensor(value)
-        for name, parameter in network.named_parameters()
+        for name, parameter in named
         for key, value in optimizer.state.get(parameter, {}).items()
         if value is not None
     }
 
 
-def load_optimizer_tensors(network: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def load_optimizer_tensors(
+    named: Iterable[tuple[str, Tensor]], optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
+) -> None:
     """Put back what `optimizer_tensors` took out."""
-    for name, parameter in network.named_parameters():
+    for name, parameter in named:
         found = {key.rpartition(".")[2]: value for key, value in tensors.items() if key.rpartition(".")[0] == name}
         if found:
             optimizer.state[parameter] = {key: _like(key, value, parameter) for key, value in found.items()}
@@ -49,12 +62,12 @@ def _like(key: str, value: Tensor, parameter: Tensor) -> Tensor:
     return torch.empty_like(parameter).copy_(value)
 
 
-def _groups(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -> list[dict[str, object]]:
-    parameters = list(parameters)
+def _groups(parameters: Iterable[Tensor], settings: TrainingSettings, weight_axes: int) -> list[dict[str, object]]:
+    parameters = [parameter for parameter in parameters if parameter.requires_grad]
     decay = settings.weight_decay
     if settings.decayed == "all":
         return [{"params": parameters, "weight_decay": decay}]
     return [
-        {"params": [parameter for parameter in parameters if parameter.ndim >= 2], "weight_decay": decay},
-        {"params": [parameter for parameter in parameters if parameter.ndim < 2], "weight_decay": 0.0},
+        {"params": [parameter for parameter in parameters if parameter.ndim >= weight_axes], "weight_decay": decay},
+        {"params": [parameter for parameter in parameters if parameter.ndim < weight_axes], "weight_decay": 0.0},
     ]
