@@ -3,10 +3,14 @@
     python benchmarks/member_epoch.py --data parquet:PATH/cifar10 --epochs 5 --threads 2 -o benchmarks/results/NAME.json
 
 The bare loop is what a person writes who wants one network fast: the data in memory as float32 in channels-last
-layout, fused Adam, SmallCNN from plain modules, and after each epoch the test loss and accuracy. It keeps nothing. The
-engine's member-epoch is everything from one epoch that is on disk to the next: training, evaluation, snapshot,
-predictions, history, and the file to resume from. One epoch of each in turn, so that both meet the same machine; the
+layout, fused Adam, SmallCNN from plain modules, and after each epoch the test loss and accuracy. It keeps nothing. A
+second bare loop has the engine's network, which pools before ReLU: it tells what of the difference is the network's.
+The engine's member-epoch is everything from one epoch that is on disk to the next: training, evaluation, snapshot,
+predictions, history, and the file to resume from. One epoch of each in turn, so that all meet the same machine; the
 ratio of medians is the result (below 1: the engine is faster).
+
+Last, with one thread, two members are trained by the processes engine: the seconds from the first epoch on disk to the
+last, over the member-epochs between them.
 """
 
 import argparse
@@ -28,11 +32,12 @@ from modescope.recipe import load
 from modescope.store.provenance import read_provenance
 
 
-def bare_network(channels, classes):
-    """The report's SmallCNN as its Keras code reads: convolution, ReLU, pool; 15,722 parameters."""
+def bare_network(channels, classes, *, pool_first):
+    """The report's SmallCNN as its Keras code reads: convolution, ReLU, pool (or pool, ReLU); 15,722 parameters."""
     blocks = []
     for features in (16, 32, 32):
-        blocks += [nn.Conv2d(channels, features, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        after = [nn.MaxPool2d(2), nn.ReLU()] if pool_first else [nn.ReLU(), nn.MaxPool2d(2)]
+        blocks += [nn.Conv2d(channels, features, 3, padding=1), *after]
         channels = features
     head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 32), nn.ReLU(), nn.Dropout(0.1)]
     return nn.Sequential(*blocks, *head, nn.Linear(32, classes))
@@ -41,13 +46,13 @@ def bare_network(channels, classes):
 class BareLoop:
     """One network, trained an epoch at a time."""
 
-    def __init__(self, data, batch_size):
+    def __init__(self, data, batch_size, *, pool_first):
         def tensors(split):
             images = torch.tensor(split.inputs[:]).permute(0, 3, 1, 2).float().div_(255)
             return images.contiguous(memory_format=torch.channels_last), torch.tensor(split.labels[:])
 
         self.train, self.test = tensors(data.train), tensors(data.test)
-        network = bare_network(data.input_shape[-1], len(data.class_names))
+        network = bare_network(data.input_shape[-1], len(data.class_names), pool_first=pool_first)
         self.network = network.to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1.6e-3, fused=True)
         self.batch_size = batch_size
@@ -70,6 +75,17 @@ class BareLoop:
         return time.perf_counter() - started
 
 
+def side_by_side(recipe, path):
+    """Seconds a member-epoch of two members in two processes."""
+    ensemble = recipe.ensemble.model_copy(update={"members": 2})
+    training = study.plan(recipe.model_copy(update={"ensemble": ensemble}), path, engine="processes", workers=2)
+    when = []
+    study.carry_out(training, lambda member, record: when.append((time.perf_counter(), record.epoch)))
+    begun = max(moment for moment, epoch in when if epoch == 1)  # workers have started and warmed up
+    after = [moment for moment, epoch in when if moment > begun]
+    return (max(after) - begun) / len(after)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="parquet:../shared/data/cifar10", help="CIFAR-10, as in data.source")
@@ -82,30 +98,38 @@ def main():
         f"training.threads_per_member={given.threads}",
     )  # fmt: skip
     recipe = load("report-smallcnn", settings)
-    bare = BareLoop(load_data(recipe.data), recipe.training.batch_size)
+    data, batch_size = load_data(recipe.data), recipe.training.batch_size
+    bare = {
+        "bare": BareLoop(data, batch_size, pool_first=False),
+        "bare_pool_first": BareLoop(data, batch_size, pool_first=True),
+    }
     torch.set_num_threads(given.threads)
-    seconds = {"bare": [], "engine": []}
+    seconds = {"bare": [], "bare_pool_first": [], "engine": []}
     with tempfile.TemporaryDirectory() as folder:
-        training = study.plan(recipe, Path(folder) / "run")
+        training = study.plan(recipe, Path(folder) / "run", engine="sequential")
         begun = 0.0
 
         def on_epoch(member, record):
             nonlocal begun
             if record.epoch > 1:  # the first epoch of each warms up
                 seconds["engine"].append(time.perf_counter() - begun)
-            took = bare.epoch()
-            if record.epoch > 0:
-                seconds["bare"].append(took)
-            print(f"epoch {record.epoch}: engine {seconds['engine'][-1:]} s, bare {took:.2f} s", flush=True)
+            for name, loop in bare.items():
+                took = loop.epoch()
+                if record.epoch > 0:
+                    seconds[name].append(took)
+            print(f"epoch {record.epoch}:", {name: values[-1:] for name, values in seconds.items()}, flush=True)
             begun = time.perf_counter()
 
         study.carry_out(training, on_epoch)
         machine = read_provenance(training.run)["machine"]
+        if given.threads == 1:
+            seconds["processes"] = [side_by_side(recipe, Path(folder) / "processes")]
     median = {name: statistics.median(values) for name, values in seconds.items()}
     result = {
         "benchmark": "member_epoch", "data": given.data.partition(":")[0] + ": CIFAR-10", "network": "report-smallcnn",
         "threads": given.threads, "epochs": given.epochs, "seconds": seconds, "median_seconds": median,
-        "engine_over_bare": median["engine"] / median["bare"], "machine": machine, "load": os.getloadavg()[0],
+        "over_bare": {name: value / median["bare"] for name, value in median.items()}, "machine": machine,
+        "load": os.getloadavg()[0],
         "torch": torch.__version__, "python": platform.python_version(),
     }  # fmt: skip
     print(json.dumps(result, indent=2))

@@ -200,6 +200,21 @@ def test_what_does_not_fit_is_said(name, kwargs, message):
         built(name, (8, 8, 3), **kwargs)
 
 
+SMALL_VIT = {
+    "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "patch_size": 4,
+}  # fmt: skip
+
+
+def test_networks_of_transformers_are_built_without_a_download():
+    network = built("hf:vit", (8, 8, 1), 7, **SMALL_VIT)
+    assert network(torch.zeros(2, 1, 8, 8)).logits.shape == (2, 7)
+    assert network.config.hidden_size == 16
+    with pytest.raises(ModelError, match=r"no image classifier of the type 'vitt'\. It has .*vit"):
+        built("hf:vitt", (8, 8, 1), 7)
+    with pytest.raises(ModelError, match="hf:vit cannot be built with"):
+        built("hf:vit", (8, 8, 1), 7, **{**SMALL_VIT, "hidden_act": "nothing"})
+
+
 def test_timm_networks():
     try:
         import timm  # noqa: F401

@@ -129,15 +129,22 @@ CASES = [
     *(("report-smallcnn", optimizer, lowering) for optimizer in OPTIMIZERS for lowering in ON_CPU),
     *(("resnet20v1", "sgd", lowering) for lowering in ON_CPU),
     *(("test_stacked:everything", "adamw", lowering) for lowering in ON_CPU),
+    *((name, "adamw", lowering) for name in ("hf:vit", "hf:resnet") for lowering in ON_CPU),
 ]
+KWARGS = {
+    "hf:vit": "{hidden_size = 16, num_hidden_layers = 2, num_attention_heads = 2, intermediate_size = 16, "
+    "patch_size = 4, hidden_dropout_prob = 0.2}",
+    "hf:resnet": "{embedding_size = 8, hidden_sizes = [8, 16], depths = [1, 1], layer_type = 'basic'}",
+}
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # attention has no batching rule on the CPU
 @pytest.mark.parametrize(("network", "optimizer", "lowering"), CASES)
 def test_a_stack_is_its_members(network, optimizer, lowering):
     """To 1e-6 in float64, with weight decay, momentum and dropout: losses are summed over members, not averaged."""
     recipe = recipe_of(
-        f"model.name={network}", *OPTIMIZERS[optimizer], "training.epochs=2", "data.train_examples=100",
-        "training.augment=report",
+        f"model.name={network}", f"model.kwargs={KWARGS.get(network, '{}')}", *OPTIMIZERS[optimizer],
+        "training.epochs=2", "data.train_examples=100", "training.augment=report",
     )  # fmt: skip
     tensors = in_memory(load_data(recipe.data), recipe.data, dtype=torch.float64, device=CPU)
     members = (0, 2, 5)

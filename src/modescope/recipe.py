@@ -75,7 +75,7 @@ class DataSettings(Section):
 class ModelSettings(Section):
     """Which network."""
 
-    name: str = Field("report-smallcnn", description="a built-in network, timm:NAME or package.module:factory")
+    name: str = Field("report-smallcnn", description="a built-in network, timm:NAME, hf:TYPE or package.module:factory")
     kwargs: Annotated[dict[str, Any], AfterValidator(_plain)] = Field(
         default_factory=dict, description="arguments for the network's builder"
     )

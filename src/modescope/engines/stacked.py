@@ -6,8 +6,10 @@ stopped anywhere ends in the same bits.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -36,13 +38,21 @@ def train_stacked(job: Job, on_epoch: OnEpoch) -> None:
     recipe = job.run.recipe
     data = in_memory(job.data, recipe.data, dtype=DTYPES[recipe.training.precision], device=job.device)
     failures: dict[int, BaseException] = {}
-    with threads(recipe.training.threads_per_member), ThreadPoolExecutor(_WRITERS) as writers:
+    with threads(recipe.training.threads_per_member), ThreadPoolExecutor(_WRITERS) as writers, _without_advice():
         layout = _layout(job, data)
         for block in layout.blocks:
             if any(member in job.members for member in block):
                 failures |= _Block(job, data, block, layout.lowering, writers, on_epoch).train()
     if failures:
         raise MembersFailedError(failures) from next(iter(failures.values()))
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Silence PyTorch where `vmap` has no batching rule: that it is slow is measured, and need not be told."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="There is a performance drop")
+        yield
 
 
 def _layout(job: Job, data: TensorData) -> Layout:
@@ -72,9 +82,7 @@ class _Block:
         on_epoch: OnEpoch,
     ) -> None:
         self._run, self._data, self._members = job.run, data, members
-        self._progress = {
-            member: job.members[member] for member in members if member in job.members
-        }
+        self._progress = {member: job.members[member] for member in members if member in job.members}
         self._writers, self._on_epoch = writers, on_epoch
         self._stack = Stack(networks(job.run.recipe, data, members), job.run.recipe.training, lowering)
         self._aboard: dict[int, ResumeState] = {}  # passengers, until the others are where they are

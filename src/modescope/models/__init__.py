@@ -8,7 +8,7 @@ from torch import nn
 
 from modescope.errors import ModelError
 from modescope.models.outputs import as_logits
-from modescope.models.outside import factory_network, timm_network
+from modescope.models.outside import factory_network, timm_network, transformers_network
 from modescope.models.paper_cnn import paper_mediumcnn, paper_smallcnn
 from modescope.models.report_cnn import report_mediumcnn, report_smallcnn
 from modescope.models.resnet20 import resnet20v1
@@ -47,13 +47,15 @@ def build_network(settings: ModelSettings, input_shape: tuple[int, ...], classes
             raise ModelError(f"model.kwargs do not fit {settings.name}: {error}.") from None
     elif kind == "timm" and colon:
         network = timm_network(address, input_shape, classes, settings.kwargs)
+    elif kind == "hf" and colon:
+        network = transformers_network(address, input_shape, classes, settings.kwargs)
     elif colon:
         network = factory_network(settings.name, input_shape, classes, settings.kwargs)
     else:
         nearest = difflib.get_close_matches(settings.name, BUILDERS, n=1, cutoff=0.4)
         hint = f"the nearest is {nearest[0]!r}; " if nearest else ""
         raise ModelError(
-            f"There is no network {settings.name!r}: {hint}there are {', '.join(BUILDERS)}, timm:NAME and "
+            f"There is no network {settings.name!r}: {hint}there are {', '.join(BUILDERS)}, timm:NAME, hf:TYPE and "
             "package.module:factory."
         )
     _check_output(network, settings.name, input_shape, classes)

@@ -1,5 +1,6 @@
-"""Networks from elsewhere: `timm:NAME`, and `package.module:factory` from users' own code."""
+"""Networks from elsewhere: `timm:NAME`, transformers' `hf:TYPE`, and `package.module:factory` from users' own code."""
 
+import difflib
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -28,6 +29,42 @@ def timm_network(name: str, input_shape: tuple[int, ...], classes: int, kwargs: 
         raise ModelError(f"timm has no network {name!r}." + (f" It has {', '.join(nearest)}." if nearest else ""))
     arguments = {"num_classes": classes, "in_chans": input_shape[-1], **kwargs}
     return timm.create_model(name, pretrained=False, **arguments)
+
+
+def transformers_network(name: str, input_shape: tuple[int, ...], classes: int, kwargs: Mapping[str, Any]) -> nn.Module:
+    """An image classifier of the transformers library, untrained, built from its configuration: nothing is downloaded.
+
+    Args:
+        name: The configuration's model type: `vit`, `resnet`, `convnext`, ...
+        input_shape: (height, width, channel).
+        classes: Number of classes.
+        kwargs: Further fields of the configuration: `hidden_size`, `patch_size`, ...
+
+    Returns:
+        A network whose output has the `logits`.
+
+    Raises:
+        ModelError: transformers is not installed, or has no image classifier of that type.
+    """
+    try:
+        from transformers import AutoConfig, AutoModelForImageClassification
+        from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES as known
+    except Exception as error:  # as with timm, what it needs may be broken in any way
+        raise ModelError(
+            f"hf:{name} needs the transformers library, which cannot be imported ({type(error).__name__}: {error}). "
+            "`pip install 'modescope[zoo]'` installs it."
+        ) from None
+    if name not in known:
+        nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        raise ModelError(
+            f"transformers has no image classifier of the type {name!r}."
+            + (f" It has {', '.join(nearest)}." if nearest else "")
+        )
+    settings = {"num_labels": classes, "num_channels": input_shape[-1], "image_size": input_shape[0], **kwargs}
+    try:
+        return AutoModelForImageClassification.from_config(AutoConfig.for_model(name, **settings))
+    except Exception as error:  # configurations refuse in many ways
+        raise ModelError(f"hf:{name} cannot be built with {settings}: {type(error).__name__}: {error}") from error
 
 
 def factory_network(address: str, input_shape: tuple[int, ...], classes: int, kwargs: Mapping[str, Any]) -> nn.Module:
