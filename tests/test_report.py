@@ -70,8 +70,8 @@ def test_worse_calibration_is_told():
     unsure = sizes(0.042, 0.038, 0.046, ece=(0.06, 0.08))
     sure = unsure.assign(confidence=unsure["accuracy"] + 0.05)
     said = answer({"ensemble_size": unsure}).sentences
-    assert "less well calibrated than one member's (ECE 0.020 -> 0.090): averaging leaves them less sure (" in said[1]
-    assert answer({"ensemble_size": sure}).sentences[1].endswith("(ECE 0.020 -> 0.090).")
+    assert "less well calibrated than one member's (ECE 0.090 against 0.020): averaging leaves them less" in said[1]
+    assert answer({"ensemble_size": sure}).sentences[1].endswith("(ECE 0.090 against 0.020).")
 
 
 def test_members_are_called_different_only_where_the_intervals_say_so():

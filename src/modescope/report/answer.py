@@ -71,7 +71,7 @@ def _gain(sizes: xr.Dataset, sentences: list[str], findings: list[Finding]) -> N
     if float(all_of_them["ece_gain_low"]) > 0 > float(all_of_them["nll_gain_high"]):
         said = (
             "Its probabilities have a better likelihood, but are less well calibrated than one member's (ECE "
-            f"{float(one['ece']):.3f} -> {float(all_of_them['ece']):.3f})"
+            f"{float(all_of_them['ece']):.3f} against {float(one['ece']):.3f})"
         )
         sure, right = float(all_of_them["confidence"]), float(all_of_them["accuracy"])
         if sure < right:
