@@ -20,7 +20,7 @@ from modescope.data import DataSet, Split
 from modescope.data.shared import share
 from modescope.data.tensors import in_memory
 from modescope.engines import choice
-from modescope.engines.choice import check_request, choose
+from modescope.engines.choice import Asked, check_request, choose
 from modescope.errors import MembersFailedError, RequestError, RunError
 from modescope.recipe import load
 from modescope.store.lock import locked
@@ -263,15 +263,29 @@ def test_the_engine_suits_the_machine(monkeypatch, asked, machine, chosen):
     machine = {"cores": 4, "free": 8 * GIB, **machine}
     monkeypatch.setattr(choice.joblib, "cpu_count", lambda: machine["cores"])
     monkeypatch.setattr(choice.psutil, "virtual_memory", lambda: type("Memory", (), {"available": machine["free"]}))
-    defaults = {"engine": "auto", "workers": None, "members": 10, "threads": 1, "member_bytes": GIB}
-    made = choose(**{**defaults, **asked}, device=torch.device("cpu"))
+    names = ("engine", "workers")
+    how = Asked(**{name: value for name, value in asked.items() if name in names})
+    sizes = {name: value for name, value in asked.items() if name not in names}
+    defaults = {"members": 10, "threads": 1, "member_bytes": GIB}
+    made = choose(how, **{**defaults, **sizes}, device=torch.device("cpu"))
     assert (made.engine, made.workers, made.why) == chosen
 
 
-@pytest.mark.parametrize(("engine", "workers"), [("auto", 0), ("processes", -1), ("sequential", 2)])
-def test_workers_that_make_no_sense(engine, workers):
-    with pytest.raises(RequestError, match=f"--workers {workers}"):
-        check_request(engine, workers)
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"workers": 0}, "--workers 0"),
+        ({"engine": "processes", "workers": -1}, "--workers -1"),
+        ({"engine": "sequential", "workers": 2}, "--workers 2"),
+        ({"engine": "processes", "block_size": 2}, "--block-size 2 needs --engine stacked or ray"),
+        ({"engine": "stacked", "block_size": 0}, "--block-size 0"),
+        ({"ray_address": "host:6379"}, "--ray-address host:6379 needs --engine ray"),
+        ({"engine": "magic"}, "There is no engine 'magic'. There are auto, sequential, processes, stacked, ray"),
+    ],
+)
+def test_requests_that_make_no_sense(asked, words):
+    with pytest.raises(RequestError, match=words):
+        check_request(Asked(**asked))
 
 
 def test_activations_are_counted_once_each():

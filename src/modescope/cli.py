@@ -1,8 +1,7 @@
 """The command line: the only place that prints. PyTorch and the rest are imported by the commands that need them."""
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -28,16 +27,31 @@ out = Console(highlight=False, markup=False)  # what stands in brackets is a use
 err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe's name, or a TOML file.")]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
+RunPath = Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run.")]
 Output = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="RUN", help="The run's folder.", show_default="runs/RECIPE")
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="RUN",
+        help="The run's folder, or an address as s3://BUCKET/RUN.",
+        show_default="runs/RECIPE",
+    ),
 ]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: ensemble.members=5.")
 ]
-EngineName = Annotated[str, typer.Option("--engine", help="Who trains: auto, sequential, processes or stacked.")]
+EngineName = Annotated[str, typer.Option("--engine", help="Who trains: auto, sequential, processes, stacked or ray.")]
 Workers = Annotated[
     int | None, typer.Option("--workers", metavar="N", help="Processes that train side by side.", show_default="auto")
+]
+BlockSize = Annotated[
+    int | None,
+    typer.Option("--block-size", metavar="N", help="Members stacked into one program.", show_default="as many as fit"),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option("--ray-address", metavar="HOST:PORT", help="A Ray cluster's head.", show_default="a local Ray"),
 ]
 DeviceName = Annotated[str, typer.Option("--device", help="Where: auto, cpu or cuda.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")]
@@ -50,13 +64,16 @@ def run(
     settings: Settings = None,
     engine: EngineName = "auto",
     workers: Workers = None,
+    block_size: BlockSize = None,
+    ray_address: RayAddress = None,
     device: DeviceName = "auto",
     debug: Debug = False,
 ) -> None:
     """Train, analyse, draw and report. Given again, it does what is missing."""
     from modescope import study
 
-    made, trained = _train(_recipe(recipe, settings), output, engine, workers, device)
+    asked = {"workers": workers, "block_size": block_size, "ray_address": ray_address, "device": device}
+    made, trained = _train(_recipe(recipe, settings), output, engine=engine, **asked)
     results = None if trained else study.saved_results(made)
     if results is None:
         results = _analyze(made, [])
@@ -75,11 +92,14 @@ def train(
     settings: Settings = None,
     engine: EngineName = "auto",
     workers: Workers = None,
+    block_size: BlockSize = None,
+    ray_address: RayAddress = None,
     device: DeviceName = "auto",
     debug: Debug = False,
 ) -> None:
     """Train the members only. Given again, it resumes, and makes damaged files anew."""
-    _train(_recipe(recipe, settings), output, engine, workers, device)
+    asked = {"workers": workers, "block_size": block_size, "ray_address": ray_address, "device": device}
+    _train(_recipe(recipe, settings), output, engine=engine, **asked)
 
 
 @app.command()
@@ -89,29 +109,32 @@ def analyze(
     debug: Debug = False,
 ) -> None:
     """Make all analyses of a run, or the named ones."""
+    from modescope.files import place
     from modescope.store.run import open_run
 
-    _analyze(open_run(path), names or [])
+    _analyze(open_run(place(path)), names or [])
 
 
 @app.command()
 def report(path: RunPath, debug: Debug = False) -> None:
     """Draw the figures and write report.html."""
     from modescope import study
+    from modescope.files import place
     from modescope.store.run import open_run
 
-    out.print(f"The page is {study.report(open_run(path))}", soft_wrap=True)
+    out.print(f"The page is {study.report(open_run(place(path)))}", soft_wrap=True)
 
 
 @app.command()
 def info(path: RunPath, debug: Debug = False) -> None:
     """Say what is there, what is missing and what is damaged."""
     from modescope.analyses import NAMES
+    from modescope.files import place
     from modescope.store.epochs import check_member
     from modescope.store.predictions import check_frame
     from modescope.store.run import open_run
 
-    found = open_run(path)
+    found = open_run(place(path))
     recipe = found.recipe
     frame = check_frame(found) if found.predictions.is_dir() else None
     if frame is not None:
@@ -192,13 +215,14 @@ def _recipe(name: str, settings: list[str] | None) -> "Recipe":
     return load(name, settings or [])
 
 
-def _train(recipe: "Recipe", output: Path | None, engine: str, workers: int | None, device: str) -> "tuple[Run, bool]":
-    """Train what is missing; the run, and whether anything was."""
+def _train(recipe: "Recipe", output: str | None, **asked: Any) -> "tuple[Run, bool]":
+    """Train what is missing, as `study.plan` is asked to; the run, and whether anything was."""
     from modescope import study
+    from modescope.files import place
     from modescope.progress import LiveProgress, PlainProgress
 
-    path = output or Path("runs") / recipe.name
-    training = study.plan(recipe, path, engine=engine, device=device, workers=workers)
+    path = place(output or f"runs/{recipe.name}")
+    training = study.plan(recipe, path, **asked)
     found, epochs = training.run, recipe.training.epochs
     for told in (*map(str, training.damaged), *training.warnings):
         err.print(told)
@@ -225,6 +249,8 @@ def _by_whom(choice: "Choice") -> str:
         return f"in {choice.workers} process{'es' if choice.workers > 1 else ''} side by side ({choice.why})"
     if choice.engine == "stacked":
         return f"stacked into one program ({choice.why})"
+    if choice.engine == "ray":
+        return f"as tasks of Ray ({choice.why})"
     return f"one after another ({choice.why})"
 
 

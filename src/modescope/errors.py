@@ -1,7 +1,8 @@
 """The exceptions a user can meet. A message is one paragraph: what was expected, what came, what to write instead."""
 
 from collections.abc import Mapping
-from pathlib import Path
+
+from modescope.types import Place
 
 
 class ModescopeError(Exception):
@@ -43,12 +44,12 @@ class WorkError(ModescopeError):
 class FileError(WorkError):
     """Something is wrong with one file."""
 
-    def __init__(self, path: Path, reason: str, told: str) -> None:
+    def __init__(self, path: Place, reason: str, told: str) -> None:
         super().__init__(told)
         self.path = path
         self.reason = reason
 
-    def __reduce__(self) -> tuple[type, tuple[Path, str]]:
+    def __reduce__(self) -> tuple[type, tuple[Place, str]]:
         """Survive the way from one process to another."""
         return type(self), (self.path, self.reason)
 
@@ -56,7 +57,7 @@ class FileError(WorkError):
 class DamagedFileError(FileError):
     """A file of a run that is not what was written."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Place, reason: str) -> None:
         super().__init__(
             path,
             reason,
@@ -68,7 +69,7 @@ class DamagedFileError(FileError):
 class DiskFullError(FileError):
     """No room left while writing."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Place, reason: str) -> None:
         super().__init__(
             path,
             reason,
@@ -84,7 +85,7 @@ class DivergedError(WorkError):
 class RepeatedOtherwiseError(WorkError):
     """A member that was trained again and became another network, so that its files would not fit together."""
 
-    def __init__(self, snapshot: Path, folder: Path) -> None:
+    def __init__(self, snapshot: Place, folder: Place) -> None:
         super().__init__(
             f"trained again, it became another network than the one recorded for {snapshot}: this machine, these "
             f"threads or this PyTorch compute otherwise than those that trained it. Nothing of it was changed. Delete "
@@ -92,7 +93,7 @@ class RepeatedOtherwiseError(WorkError):
         )
         self.paths = (snapshot, folder)
 
-    def __reduce__(self) -> tuple[type, tuple[Path, Path]]:
+    def __reduce__(self) -> tuple[type, tuple[Place, Place]]:
         """Survive the way from one process to another."""
         return type(self), self.paths
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
-from pathlib import Path
 
 import torch
 import xarray as xr
@@ -12,11 +11,11 @@ import xarray as xr
 from modescope import analyses
 from modescope.data import DataSet, load_data
 from modescope.data.augment import check_augmentation
-from modescope.engines import ENGINES, Choice, Job, check_request, choose
+from modescope.engines import ENGINES, Asked, Choice, Job, check_request, choose
 from modescope.errors import DamagedFileError, NotApplicableError, RequestError, RunError
 from modescope.figures import draw
 from modescope.figures.style import SUFFIXES, encode
-from modescope.files import write_bytes, write_text
+from modescope.files import modified, write_bytes, write_text
 from modescope.recipe import Recipe
 from modescope.report.page import page
 from modescope.store.epochs import check_member
@@ -28,7 +27,7 @@ from modescope.store.run import Run, run_at, start_run
 from modescope.training.check import check_trainable
 from modescope.training.member import initial_network
 from modescope.training.memory import training_bytes
-from modescope.types import EpochRecord, OnEpoch
+from modescope.types import EpochRecord, OnEpoch, Place
 
 _COUNTED_SECONDS = 10.0  # a command that is killed forgets no more than this of the time it took
 
@@ -56,7 +55,16 @@ class Results:
     left_out: Mapping[str, str]
 
 
-def plan(recipe: Recipe, path: Path, *, engine: str = "auto", device: str = "auto", workers: int | None = None) -> Plan:
+def plan(
+    recipe: Recipe,
+    path: Place,
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    workers: int | None = None,
+    block_size: int | None = None,
+    ray_address: str | None = None,
+) -> Plan:
     """Load the data, make or open the run, and find out what is missing of it. Trains nothing.
 
     Args:
@@ -64,7 +72,9 @@ def plan(recipe: Recipe, path: Path, *, engine: str = "auto", device: str = "aut
         path: The run's folder.
         engine: `auto` or one of `ENGINES`.
         device: `auto`, `cpu` or `cuda`.
-        workers: Processes that train side by side; None for as many as suit the machine.
+        workers: Processes, or tasks of Ray, that train side by side; None for as many as suit the machine.
+        block_size: The most members that are stacked into one program; None for as many as fit.
+        ray_address: HOST:PORT of a Ray cluster's head; None for a local Ray.
 
     Returns:
         What `carry_out` will do.
@@ -74,8 +84,9 @@ def plan(recipe: Recipe, path: Path, *, engine: str = "auto", device: str = "aut
             nothing was written.
         DiskFullError: There is no room for the run.
     """
-    place = _device(device)
-    check_request(engine, workers)
+    asked = Asked(engine, device, workers, block_size, ray_address)
+    check_request(asked)
+    place = _device(asked)
     data = load_data(recipe.data)
     check_augmentation(recipe.training.augment, data)
     check_trainable(recipe, data)
@@ -89,8 +100,7 @@ def plan(recipe: Recipe, path: Path, *, engine: str = "auto", device: str = "aut
         progress = {member: check_member(run, member) for member in run.members}
         missing = {member: found for member, found in progress.items() if found.missing}
         choice = choose(
-            engine,
-            workers,
+            asked,
             device=place,
             members=len(missing),
             threads=recipe.training.threads_per_member,
@@ -99,7 +109,7 @@ def plan(recipe: Recipe, path: Path, *, engine: str = "auto", device: str = "aut
         if missing:
             record_making(run, engine=choice.engine, workers=choice.workers, device=place)
     return Plan(
-        job=Job(run, data, place, missing, choice.workers),
+        job=Job(run, data, place, missing, choice.workers, asked.block_size, asked.ray_address),
         choice=choice,
         damaged=(*filter(None, [mended]), *(error for found in progress.values() for error in found.damaged)),
         warnings=_shared_initialisation(recipe, data, first),
@@ -200,10 +210,10 @@ def report_is_current(run: Run, results: Results) -> bool:
     if not all(file.is_file() for file in made):
         return False
     newest = max(written_at(run, name) for name in results.datasets)
-    return min(file.stat().st_mtime_ns for file in made) >= newest
+    return min(modified(file) for file in made) >= newest
 
 
-def report(run: Run, results: Results | None = None) -> Path:
+def report(run: Run, results: Results | None = None) -> Place:
     """Draw the figures of all analyses that are there and write the page.
 
     Args:
@@ -251,12 +261,16 @@ def _of_this_recipe(run: Run, dataset: xr.Dataset) -> bool:
     return made == (run.recipe.sha256(), metadata.version("modescope"))
 
 
-def _device(name: str) -> torch.device:
+def _device(asked: Asked) -> torch.device:
+    name = asked.device
     if name not in ("auto", "cpu", "cuda"):
         raise RequestError(f"There is no device {name!r}. There are auto, cpu and cuda.")
-    if name == "cuda" and not torch.cuda.is_available():
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    elsewhere = asked.engine == "ray"  # where it trains there may be a device that is not here
+    if name == "cuda" and not torch.cuda.is_available() and not elsewhere:
         raise RequestError("--device cuda was asked for, but PyTorch finds no CUDA device here. Use --device cpu.")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    return torch.device(name)
 
 
 def _shared_initialisation(recipe: Recipe, data: DataSet, first: torch.nn.Module) -> tuple[str, ...]:

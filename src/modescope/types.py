@@ -7,6 +7,12 @@ data. `log_prob` is the natural logarithm of the softmax.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+from upath import UPath
+
+Place = Path | UPath
+"""Somewhere on this machine, or at any other address that fsspec knows: `s3://bucket/run`."""
 
 MEMBER = "member"
 MEMBER_OTHER = "member_other"

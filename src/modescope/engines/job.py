@@ -20,7 +20,9 @@ class Job:
     data: DataSet
     device: torch.device
     members: Mapping[int, Progress]  # those with something missing, and what is missing of each
-    workers: int = 1  # processes that train side by side, in engines that have several
+    workers: int | None = 1  # processes that train side by side, in engines that have several; None for no limit
+    block_size: int | None = None  # the most members that are stacked into one program; None for as many as fit
+    ray_address: str | None = None  # of a Ray cluster's head; None for a local Ray
     tell: Callable[[str], None] = lambda told: None  # what a person may want to know of how it is done
 
 

@@ -16,6 +16,8 @@ from torch import nn
 from modescope.data.tensors import TensorData
 from modescope.errors import WorkError
 from modescope.recipe import Recipe
+from modescope.store.provenance import read_provenance, record_provenance
+from modescope.store.run import Run
 from modescope.training.lowering import possible
 from modescope.training.member import DTYPES, initial_network, placed
 from modescope.training.memory import activation_bytes
@@ -54,7 +56,37 @@ def networks(recipe: Recipe, data: TensorData, members: Sequence[int]) -> list[n
     ]
 
 
-def laid_out(recipe: Recipe, data: TensorData, members: Sequence[int], tell: Callable[[str], None]) -> Layout:
+def settled(run: Run, members: Sequence[int], lay_out: Callable[[list[int]], Layout]) -> Layout:
+    """The run's layout as it is recorded; members that no recorded block holds get new blocks, which are recorded.
+
+    Args:
+        run: The run.
+        members: Those to be trained.
+        lay_out: Finds the layout of members that have none.
+
+    Returns:
+        All blocks of the run.
+    """
+    recorded = recorded_layout(read_provenance(run))
+    placed = {member for block in recorded.blocks for member in block} if recorded else set()
+    new = [member for member in members if member not in placed]
+    if not new:
+        return recorded
+    layout = lay_out(new)
+    if recorded:
+        layout = Layout((*recorded.blocks, *layout.blocks), recorded.lowering)
+    record_provenance(run, stacked=layout.record())
+    return layout
+
+
+def laid_out(
+    recipe: Recipe,
+    data: TensorData,
+    members: Sequence[int],
+    tell: Callable[[str], None],
+    *,
+    most: int | None = None,
+) -> Layout:
     """Blocks as large as memory allows, computed in the way that a short measurement finds fastest.
 
     Args:
@@ -62,6 +94,7 @@ def laid_out(recipe: Recipe, data: TensorData, members: Sequence[int], tell: Cal
         data: Its data, on the device that trains.
         members: Those to be trained.
         tell: Is told what was measured.
+        most: The most members that a block may have; None for as many as fit.
 
     Returns:
         The layout.
@@ -69,7 +102,7 @@ def laid_out(recipe: Recipe, data: TensorData, members: Sequence[int], tell: Cal
     Raises:
         WorkError: The network can be computed in no way.
     """
-    size = min(_fitting(recipe, data), len(members))
+    size = min(_fitting(recipe, data), len(members), most or len(members))
     while True:
         try:
             milliseconds, failed = _measured(recipe, data, members[:size])

@@ -19,7 +19,8 @@ import torch
 from modescope.data.shared import SharedDataSet, share
 from modescope.data.tensors import in_memory
 from modescope.engines.job import Job
-from modescope.errors import DiskFullError, MembersFailedError, ModescopeError, RequestError, WorkError
+from modescope.engines.outcome import reportable
+from modescope.errors import DiskFullError, MembersFailedError, RequestError, WorkError
 from modescope.files import scratch_folder
 from modescope.store.run import Run
 from modescope.training.member import DTYPES, train_member
@@ -142,10 +143,8 @@ def _work(connection: Connection, run: Run, shared: SharedDataSet, device: torch
                 dtype = DTYPES[run.recipe.training.precision]
                 data = in_memory(shared.open(), run.recipe.data, dtype=dtype, device=device)
             train_member(run, data, *given, tell)
-        except ModescopeError as error:
-            outcome = error
-        except Exception as error:  # a user's own exception need not survive the way to the parent
-            outcome = WorkError(str(error) or type(error).__name__)
+        except Exception as error:
+            outcome = reportable(error)
         else:
             outcome = None
         connection.send(outcome)

@@ -17,11 +17,11 @@ from torch import Tensor
 from modescope import seeds
 from modescope.data.tensors import TensorData, in_memory
 from modescope.engines.job import Job
-from modescope.engines.layout import Layout, laid_out, networks, recorded_layout
+from modescope.engines.layout import Layout, laid_out, networks, settled
 from modescope.errors import DiskFullError, MembersFailedError, RequestError
-from modescope.store.epochs import check_repeated, record_epoch
-from modescope.store.provenance import read_provenance, record_provenance
+from modescope.store.epochs import Progress, check_repeated, record_epoch
 from modescope.store.resume import ResumeState, read_resume
+from modescope.store.run import Run
 from modescope.store.snapshots import Snapshot
 from modescope.training.epoch import stream
 from modescope.training.evaluate import score
@@ -38,13 +38,48 @@ def train_stacked(job: Job, on_epoch: OnEpoch) -> None:
     recipe = job.run.recipe
     data = in_memory(job.data, recipe.data, dtype=DTYPES[recipe.training.precision], device=job.device)
     failures: dict[int, BaseException] = {}
-    with threads(recipe.training.threads_per_member), ThreadPoolExecutor(_WRITERS) as writers, _without_advice():
-        layout = _layout(job, data)
-        for block in layout.blocks:
-            if any(member in job.members for member in block):
-                failures |= _Block(job, data, block, layout.lowering, writers, on_epoch).train()
+
+    def lay_out(members: Sequence[int]) -> Layout:
+        with threads(recipe.training.threads_per_member), _without_advice():
+            return laid_out(recipe, data, members, job.tell, most=job.block_size)
+
+    layout = settled(job.run, list(job.members), lay_out)
+    for block in layout.blocks:
+        missing = {member: job.members[member] for member in block if member in job.members}
+        failures |= train_block(job.run, data, block, layout.lowering, missing, on_epoch)
     if failures:
         raise MembersFailedError(failures) from next(iter(failures.values()))
+
+
+def train_block(
+    run: Run,
+    data: TensorData,
+    members: Sequence[int],
+    lowering: str,
+    missing: Mapping[int, Progress],
+    on_epoch: OnEpoch,
+) -> dict[int, BaseException]:
+    """Train what is missing of a block's members, all at once.
+
+    Args:
+        run: The run.
+        data: Its data, on the device that trains.
+        members: All members of the block.
+        lowering: How they are computed, one of `LOWERINGS`.
+        missing: Those of which something is missing, and what; nothing is done if there are none.
+        on_epoch: Called with each epoch that was put on disk.
+
+    Returns:
+        The members that could not be trained, and why.
+
+    Raises:
+        DiskFullError: There is no room for what is trained.
+    """
+    if not missing:
+        return {}
+    settings = run.recipe.training
+    with threads(settings.threads_per_member), ThreadPoolExecutor(_WRITERS) as writers, _without_advice():
+        return _Block(run, data, members, lowering, missing, writers, on_epoch).train()
 
 
 @contextmanager
@@ -55,36 +90,22 @@ def _without_advice() -> Iterator[None]:
         yield
 
 
-def _layout(job: Job, data: TensorData) -> Layout:
-    """The run's layout; members that no recorded block holds get new blocks."""
-    recorded = recorded_layout(read_provenance(job.run))
-    placed = {member for block in recorded.blocks for member in block} if recorded else set()
-    new = [member for member in job.members if member not in placed]
-    if not new:
-        return recorded
-    layout = laid_out(job.run.recipe, data, new, job.tell)
-    if recorded:
-        layout = Layout((*recorded.blocks, *layout.blocks), recorded.lowering)
-    record_provenance(job.run, stacked=layout.record())
-    return layout
-
-
 class _Block:
     """One block from where its members were stopped to its last epoch."""
 
     def __init__(
         self,
-        job: Job,
+        run: Run,
         data: TensorData,
         members: Sequence[int],
         lowering: str,
+        missing: Mapping[int, Progress],
         writers: ThreadPoolExecutor,
         on_epoch: OnEpoch,
     ) -> None:
-        self._run, self._data, self._members = job.run, data, members
-        self._progress = {member: job.members[member] for member in members if member in job.members}
+        self._run, self._data, self._members, self._progress = run, data, members, missing
         self._writers, self._on_epoch = writers, on_epoch
-        self._stack = Stack(networks(job.run.recipe, data, members), job.run.recipe.training, lowering)
+        self._stack = Stack(networks(run.recipe, data, members), run.recipe.training, lowering)
         self._aboard: dict[int, ResumeState] = {}  # passengers, until the others are where they are
         self._writing: list[tuple[int, Future]] = []
         self.failures: dict[int, BaseException] = {}

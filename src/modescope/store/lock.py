@@ -1,19 +1,21 @@
 """One command at a time trains a run.
 
-The operating system holds the lock for the process and lets go of it when the process ends, however it ends: a lock
-that a killed command left is no lock. A file beside it says who holds it.
+On this machine the operating system holds the lock for the process and lets go of it when the process ends, however it
+ends: a lock that a killed command left is no lock. A file beside it says who holds it. At another address nobody can
+hold a lock for a process; there it is a lease (see `lease`).
 """
 
 import json
-import os
-import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from modescope.errors import RunError
 from modescope.files import write_text
+from modescope.store.lease import Holder, leased, read_holder
 from modescope.store.run import Run
 
 
@@ -25,26 +27,30 @@ def locked(run: Run) -> Iterator[None]:
         RunError: Another process holds it; the message names its host and number.
         DiskFullError: There is no room to say who holds it.
     """
+    if not isinstance(run.path, Path):
+        with leased(run.lock_holder, _refusal(run)):
+            yield
+        return
     run.path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(run.lock, blocking=False)
     try:
         lock.acquire()
     except Timeout:
-        raise RunError(
-            f"{run.path} is being trained by another command ({_holder(run)}). Wait until it ends, or stop it; what it "
-            "has finished stays."
-        ) from None
+        raise _refusal(run)(read_holder(run.lock_holder)) from None
     try:
-        write_text(run.lock_holder, json.dumps({"host": socket.gethostname(), "process": os.getpid()}) + "\n")
+        write_text(run.lock_holder, json.dumps(asdict(Holder.here())) + "\n")
         yield
         run.lock_holder.unlink(missing_ok=True)
     finally:
         lock.release()
 
 
-def _holder(run: Run) -> str:
-    try:
-        told = json.loads(run.lock_holder.read_text())
-        return f"process {told['process']} on {told['host']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "it has not said which"
+def _refusal(run: Run) -> Callable[[Holder | None], RunError]:
+    def refuse(holder: Holder | None) -> RunError:
+        who = f"process {holder.process} on {holder.host}" if holder else "it has not said which"
+        return RunError(
+            f"{run.path} is being trained by another command ({who}). Wait until it ends, or stop it; what it has "
+            "finished stays."
+        )
+
+    return refuse

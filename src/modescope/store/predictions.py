@@ -14,9 +14,10 @@ import zarr
 from zarr.codecs import Crc32cCodec
 
 from modescope.errors import DamagedFileError, RunError
-from modescope.files import replaced_folder, room_for
+from modescope.files import fill_folder, room_for, scratch_folder
+from modescope.store.arrays import store_at
 from modescope.store.run import Run
-from modescope.types import CLASS, EPOCH, EXAMPLE, MEMBER, NAT
+from modescope.types import CLASS, EPOCH, EXAMPLE, MEMBER, NAT, Place
 
 _WHOLE = {"write_empty_chunks": True}  # what is not on disk is missing, even where it would be zarr's fill value
 
@@ -41,11 +42,9 @@ def prepare_predictions(run: Run, labels: np.ndarray, class_names: Sequence[str]
             damage = DamagedFileError(run.predictions / CLASS, "these are not the classes of the data")
         if damage is None:
             return None
-    with replaced_folder(run.predictions) as folder:
+    with scratch_folder(run.path) as folder:
         _create_frame(folder, run, labels, class_names)
-        written = run.predictions / "log_prob" / "c"
-        if written.is_dir():
-            written.rename(folder / "log_prob" / "c")
+        fill_folder(run.predictions, folder)  # over what is there; a kill on the way leaves a frame that is mended
     return damage
 
 
@@ -57,14 +56,14 @@ def check_frame(run: Run) -> DamagedFileError | None:
             path = run.predictions / name
             if not (path / "c" / "0").is_file():  # zarr would take it for zeros
                 return DamagedFileError(path, "its values are missing")
-            zarr.open_array(path, mode="r")[:]
+            _opened(run, name)[:]
         path = run.predictions / "log_prob"
         shape = (len(run.members), len(run.epochs), len(read_labels(run)), len(read_class_names(run)))
-        found = zarr.open_array(path, mode="r").shape
+        found = _opened(run, "log_prob").shape
         if found != shape:
             return DamagedFileError(path, f"its shape is {found} and should be {shape}")
         path = run.predictions
-        zarr.open_group(path, mode="r", use_consolidated=False)
+        zarr.open_group(store_at(path), mode="r", use_consolidated=False)
     except Exception as error:  # zarr's codecs and its JSON reader raise what they like
         return DamagedFileError(path, _first_sentence(error))
     return None
@@ -100,7 +99,7 @@ def write_predictions(run: Run, member: int, epoch: int, log_prob: np.ndarray) -
         DiskFullError: There is no room for them.
     """
     with room_for(run.predictions):
-        array = zarr.open_array(run.predictions, path="log_prob", mode="r+").with_config(_WHOLE)
+        array = _opened(run, "log_prob", mode="r+").with_config(_WHOLE)
         array[member, epoch] = log_prob
 
 
@@ -124,17 +123,17 @@ def require_finished(run: Run) -> None:
 
 def read_predictions(run: Run) -> xr.Dataset:
     """`log_prob` and `label` with their coordinates; values are read from disk when they are used."""
-    return xr.open_zarr(run.predictions, chunks=None, consolidated=False)
+    return xr.open_zarr(store_at(run.predictions), chunks=None, consolidated=False)
 
 
 def read_labels(run: Run) -> np.ndarray:
     """The true classes (example) of the test examples."""
-    return np.asarray(zarr.open_array(run.predictions / "label", mode="r")[:])
+    return np.asarray(_opened(run, "label")[:])
 
 
 def read_class_names(run: Run) -> list[str]:
     """The names of the classes, in the order of their numbers."""
-    return [str(name) for name in zarr.open_array(run.predictions / CLASS, mode="r")[:]]
+    return [str(name) for name in _opened(run, CLASS)[:]]
 
 
 def read_epoch(run: Run, member: int, epoch: int) -> np.ndarray:
@@ -147,7 +146,7 @@ def read_epoch(run: Run, member: int, epoch: int) -> np.ndarray:
     if not path.is_file():
         raise DamagedFileError(path, "it is missing")
     try:
-        return np.asarray(zarr.open_array(run.predictions, path="log_prob", mode="r")[member, epoch])
+        return np.asarray(_opened(run, "log_prob")[member, epoch])
     except Exception as error:  # zarr's codecs raise what they like; whatever it is, the chunk cannot be read
         raise DamagedFileError(path, _first_sentence(error)) from error
 
@@ -163,7 +162,11 @@ def check_predictions(run: Run, member: int, epochs: Sequence[int]) -> dict[int,
     return damaged
 
 
-def _chunk(run: Run, member: int, epoch: int) -> Path:
+def _opened(run: Run, name: str, mode: str = "r") -> zarr.Array:
+    return zarr.open_array(store_at(run.predictions), path=name, mode=mode)
+
+
+def _chunk(run: Run, member: int, epoch: int) -> Place:
     return run.predictions / "log_prob" / "c" / str(member) / str(epoch) / "0" / "0"
 
 

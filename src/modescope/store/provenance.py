@@ -72,14 +72,14 @@ def record_data(run: Run, data: DataSet) -> None:
     record_provenance(run, recipe=run.recipe.name, recipe_sha256=run.recipe.sha256(), data=described)
 
 
-def record_making(run: Run, *, engine: str, workers: int, device: torch.device) -> None:
+def record_making(run: Run, *, engine: str, workers: int | None, device: torch.device) -> None:
     """Record who trains the run, where, and with what; what earlier commands recorded stays under `earlier`."""
     before = read_provenance(run)
     made = {
         "engine": engine,
         "workers": workers,
         "device": _device(device),
-        "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
+        "machine": {"system": platform.platform(), "processor": processor(), "cores": os.cpu_count()},
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -97,10 +97,12 @@ def _version(package: str) -> str | None:
 
 
 def _device(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    here = device.type == "cuda" and torch.cuda.is_available()  # a cluster may have what this machine has not
+    return torch.cuda.get_device_name(device) if here else device.type
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of this machine's processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

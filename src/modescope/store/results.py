@@ -8,7 +8,8 @@ import xarray as xr
 from zarr.errors import ZarrUserWarning
 
 from modescope.errors import RunError
-from modescope.files import replaced_folder
+from modescope.files import modified, replaced_folder
+from modescope.store.arrays import store_at
 from modescope.store.run import Run
 
 
@@ -38,14 +39,14 @@ def read_result(run: Run, name: str) -> xr.Dataset:
     if not path.is_dir():
         raise RunError(f"{run.path} has no {name} yet. {again}")
     try:
-        return xr.open_zarr(path, chunks=None, consolidated=False).load()
+        return xr.open_zarr(store_at(path), chunks=None, consolidated=False).load()
     except Exception as error:  # zarr raises whatever its codecs and its JSON reader raise
         raise RunError(f"{path} cannot be read ({type(error).__name__}: {error}). {again}") from error
 
 
-def written_at(run: Run, name: str) -> int:
-    """When the Dataset of an analysis was written, in nanoseconds."""
-    return (run.analysis(name) / "zarr.json").stat().st_mtime_ns
+def written_at(run: Run, name: str) -> float:
+    """When the Dataset of an analysis was written, in seconds since 1970."""
+    return modified(run.analysis(name) / "zarr.json")
 
 
 def _text(variable: xr.Variable) -> bool:

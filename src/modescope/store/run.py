@@ -1,18 +1,18 @@
 """A run's directory: where everything is, how it is made, and what makes two commands mean the same run."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from modescope.errors import RecipeError, RunError
 from modescope.files import TEMPORARY, sweep, write_text
 from modescope.recipe import Recipe, differences, parse
+from modescope.types import Place
 
 
 @dataclass(frozen=True)
 class Run:
     """A run directory and the recipe in it. Holds no open files; every method names a place."""
 
-    path: Path
+    path: Place
     recipe: Recipe
 
     @property
@@ -30,61 +30,61 @@ class Run:
         """The epochs whose weights are kept, in order."""
         return tuple(sorted(self.recipe.snapshots.kept(self.recipe.training.epochs)))
 
-    def member(self, member: int) -> Path:
+    def member(self, member: int) -> Place:
         """The folder of one member."""
         return self.path / "members" / f"{member:03d}"
 
-    def snapshot(self, member: int, epoch: int) -> Path:
+    def snapshot(self, member: int, epoch: int) -> Place:
         """Parameters and buffers of one member at the end of one epoch."""
         return self.member(member) / "snapshots" / f"{epoch:03d}.safetensors"
 
-    def ledger(self, member: int) -> Path:
+    def ledger(self, member: int) -> Place:
         """The SHA-256 of every snapshot of one member, as `sha256sum` writes them."""
         return self.member(member) / "snapshots" / "SHA256SUMS"
 
-    def history(self, member: int) -> Path:
+    def history(self, member: int) -> Place:
         """One line of JSON an epoch."""
         return self.member(member) / "history.jsonl"
 
-    def resume(self, member: int) -> Path:
+    def resume(self, member: int) -> Place:
         """What training goes on from."""
         return self.member(member) / "resume.safetensors"
 
     @property
-    def predictions(self) -> Path:
+    def predictions(self) -> Place:
         """The test predictions of all members and epochs."""
         return self.path / "predictions.zarr"
 
     @property
-    def provenance(self) -> Path:
+    def provenance(self) -> Place:
         """How the run was made."""
         return self.path / "provenance.json"
 
-    def analysis(self, name: str) -> Path:
+    def analysis(self, name: str) -> Place:
         """The Dataset of one analysis."""
         return self.path / "analyses" / f"{name}.zarr"
 
-    def figure(self, name: str, suffix: str) -> Path:
+    def figure(self, name: str, suffix: str) -> Place:
         """The figure of one analysis, as `png`, `svg` or `pdf`."""
         return self.path / "figures" / f"{name}.{suffix}"
 
     @property
-    def lock(self) -> Path:
+    def lock(self) -> Place:
         """Held by the command that trains the run."""
         return self.path / ".lock"
 
     @property
-    def lock_holder(self) -> Path:
+    def lock_holder(self) -> Place:
         """Says which process holds the lock."""
         return self.path / ".lock-holder.json"
 
     @property
-    def report(self) -> Path:
+    def report(self) -> Place:
         """The page."""
         return self.path / "report.html"
 
 
-def open_run(path: Path) -> Run:
+def open_run(path: Place) -> Run:
     """An existing run.
 
     Raises:
@@ -101,7 +101,7 @@ def open_run(path: Path) -> Run:
         raise RunError(f"{path} is a run whose recipe cannot be read. {error}") from None
 
 
-def run_at(path: Path, recipe: Recipe) -> Run:
+def run_at(path: Place, recipe: Recipe) -> Run:
     """The run of this recipe at this place: a new one, or the one that is there. Writes nothing.
 
     A run may be renamed and looked at with other analysis settings; what trains its members is fixed.
@@ -140,6 +140,6 @@ def start_run(run: Run) -> None:
         write_text(file, run.recipe.toml())
 
 
-def _begun(file: Path) -> bool:
+def _begun(file: Place) -> bool:
     """Whether a command that was killed before it wrote the recipe may have left this file."""
     return file.name.startswith((".lock", TEMPORARY))

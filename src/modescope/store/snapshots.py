@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import safetensors.torch
@@ -19,6 +18,7 @@ from safetensors import SafetensorError
 from modescope.errors import DamagedFileError
 from modescope.files import write_bytes, write_text
 from modescope.store.run import Run
+from modescope.types import Place
 
 _METADATA = "modescope"
 
@@ -103,7 +103,7 @@ def _content(member: int, epoch: int, snapshot: Snapshot) -> bytes:
     return serialize(snapshot.state, {"member": member, "epoch": epoch, "parameters": snapshot.parameters})
 
 
-def _verified(path: Path, recorded: str | None) -> bytes:
+def _verified(path: Place, recorded: str | None) -> bytes:
     if not path.is_file():
         raise DamagedFileError(path, "it is missing")
     content = path.read_bytes()
