@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from modescope.allocator import keep_freed_memory
 from modescope.errors import ModescopeError
 
 if TYPE_CHECKING:
@@ -191,6 +192,7 @@ def recipes(
 def main() -> None:
     """Run the command line; errors become one paragraph and an exit code."""
     debug = "--debug" in sys.argv[1:]
+    keep_freed_memory()
     try:
         app()
     except SystemExit as ended:  # typer has made one of Ctrl-C, and says nothing

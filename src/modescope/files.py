@@ -24,7 +24,7 @@ _NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is u
 
 
 @contextmanager
-def room_for(path: Path) -> Iterator[None]:
+def room_for(path: Place) -> Iterator[None]:
     """Turn the operating system's ways of saying that there is no room into one error that says what to do."""
     try:
         yield

@@ -58,7 +58,7 @@ def check_request(asked: Asked) -> None:
     """
     engine, workers = asked.engine, asked.workers
     if engine not in ("auto", *ENGINES):
-        raise RequestError(f"There is no engine {engine!r}. There are auto and {', '.join(ENGINES)}.")
+        raise RequestError(f"There is no engine {engine!r}. There are auto, {', '.join(ENGINES)}.")
     if workers is not None and workers < 1:
         raise RequestError(f"--workers {workers} is too few: at least one process has to train.")
     if workers is not None and engine in _ONE_PROCESS and workers > 1:

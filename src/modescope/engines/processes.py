@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
+from modescope.allocator import keep_freed_memory
 from modescope.data.shared import SharedDataSet, share
 from modescope.data.tensors import in_memory
 from modescope.engines.job import Job
@@ -132,6 +133,7 @@ def _work(connection: Connection, run: Run, shared: SharedDataSet, device: torch
     """What a worker does: train the members that it is handed, and say after each epoch how it went."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    keep_freed_memory()
 
     def tell(member: int, record: EpochRecord) -> None:
         connection.send(record)

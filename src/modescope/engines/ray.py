@@ -20,6 +20,7 @@ import ray
 import torch
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
+from modescope.allocator import keep_freed_memory
 from modescope.data import DataSet, Split
 from modescope.data.tensors import TensorData, in_memory
 from modescope.engines.cluster import check_room, connected, gpus
@@ -72,6 +73,7 @@ class _Worker:
 
     def load(self, data: DataSet) -> TensorData:
         """The data as this worker trains on them."""
+        keep_freed_memory()
         sys.path.extend(place for place in self.path if place not in sys.path)
         recipe = self.run.recipe
         return in_memory(data, recipe.data, dtype=DTYPES[recipe.training.precision], device=self.device)
