@@ -176,7 +176,7 @@ def _temporary_name(path: Place) -> str:
     return f"{TEMPORARY}{token_hex(4)}-{path.name}"
 
 
-def sha256(path: Path) -> str:
+def sha256(path: Place) -> str:
     """The SHA-256 of a file's content, as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
 """What all analyses read from a run, and what all their Datasets say about themselves."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 
 import numpy as np
@@ -11,8 +11,10 @@ from jaxtyping import Float, Integer
 from modescope.errors import NotApplicableError
 from modescope.store.predictions import read_class_names, read_epoch, read_labels
 from modescope.store.run import Run
-from modescope.store.snapshots import read_snapshot
+from modescope.store.snapshots import SnapshotFile
 from modescope.types import CLASS, EPOCH, MEMBER
+
+_BLOCK_BYTES = 256 * 2**20
 
 Variable = tuple[tuple[str, ...], np.ndarray, str, str]
 """Dimensions, values, unit, and what the variable is."""
@@ -48,34 +50,69 @@ def predicted_classes(run: Run) -> Integer[np.ndarray, "member epoch example"]:
     ])
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """One trained parameter in several states."""
+class Weights:
+    """The trained parameters of several (member, epoch) states, read from disk piece by piece.
 
-    values: Float[np.ndarray, "state _"]
-    shape: tuple[int, ...]
+    Networks of any size and number can be compared: no more than a few hundred megabytes of them are in memory.
 
-
-def parameters(run: Run, states: Sequence[tuple[int, int]]) -> dict[str, Parameter]:
-    """The trained parameters of those (member, epoch) states, flattened, by name.
+    Args:
+        run: The run.
+        states: Which.
 
     Raises:
         DamagedFileError: A snapshot is missing or damaged.
         NotApplicableError: The states do not have the same parameters.
     """
-    snapshots = [read_snapshot(run, member, epoch) for member, epoch in states]
-    first = {name: snapshots[0].state[name].shape for name in snapshots[0].parameters}
-    for (member, epoch), snapshot in zip(states, snapshots, strict=True):
-        shapes = {name: snapshot.state[name].shape for name in snapshot.parameters}
-        if shapes != first:
-            raise NotApplicableError(
-                f"Weights can be compared only between networks of one architecture; member {member} at epoch {epoch} "
-                "has other parameters than the first."
-            )
-    return {
-        name: Parameter(np.stack([snapshot.state[name].reshape(-1).double().numpy() for snapshot in snapshots]), shape)
-        for name, shape in first.items()
-    }
+
+    def __init__(self, run: Run, states: Sequence[tuple[int, int]]) -> None:
+        self._files = [SnapshotFile(run, member, epoch) for member, epoch in states]
+        self.shapes = self._files[0].shapes
+        for (member, epoch), file in zip(states, self._files, strict=True):
+            if file.shapes != self.shapes:
+                raise NotApplicableError(
+                    f"Weights can be compared only between networks of one architecture; member {member} at epoch "
+                    f"{epoch} has other parameters than the first."
+                )
+
+    def blocks(self, names: Iterable[str] | None = None) -> Iterator[Float[np.ndarray, "state _"]]:
+        """The parameter vectors side by side, cut into blocks of columns, in float64.
+
+        Args:
+            names: Which parameters; all if None.
+
+        Yields:
+            Blocks that together hold every number once. Each is good until the next is asked for.
+        """
+        most = max(_BLOCK_BYTES // (8 * len(self._files)), 1)
+        sizes = {name: math.prod(self.shapes[name]) for name in (self.shapes if names is None else names)}
+        buffer = np.empty((len(self._files), min(most, sum(sizes.values()))))
+        for spans in _cut(sizes, most):
+            width = sum(stop - start for _, start, stop in spans)
+            for row, file in zip(buffer, self._files, strict=True):
+                file.read(spans, row[:width])
+            yield buffer[:, :width]
+
+
+def _cut(sizes: Mapping[str, int], most: int) -> Iterator[list[tuple[str, int, int]]]:
+    """All numbers of all parameters as lists of (name, start, stop) of no more than `most` numbers each.
+
+    Yields:
+        One list after another.
+    """
+    spans: list[tuple[str, int, int]] = []
+    room = most
+    for name, size in sizes.items():
+        start = 0
+        while start < size:
+            stop = min(size, start + room)
+            spans.append((name, start, stop))
+            room -= stop - start
+            start = stop
+            if room == 0:
+                yield spans
+                spans, room = [], most
+    if spans:
+        yield spans
 
 
 def with_ends(name: str, estimate: Sequence[float | np.ndarray], unit: str, told: str) -> dict[str, Variable]:

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from modescope.analyses.reading import dataset, labels, log_prob, parameters, with_ends
+from modescope.analyses.reading import Weights, dataset, labels, log_prob, with_ends
 from modescope.errors import NotApplicableError
 from modescope.measures.disagreement import disagreement, disagreement_by_example
 from modescope.measures.intervals import (
@@ -14,7 +14,7 @@ from modescope.measures.intervals import (
     resampled_means,
     wilson_interval,
 )
-from modescope.measures.weights import cosine_similarity
+from modescope.measures.weights import cosine, inner_products
 from modescope.store.run import Run
 from modescope.types import FRACTION, MEMBER, MEMBER_OTHER, ONE
 
@@ -55,9 +55,12 @@ def analyze(run: Run) -> xr.Dataset:
     axes = (MEMBER, MEMBER_OTHER)
     variables = {}
     if last in run.snapshot_epochs:
-        states = parameters(run, [(member, last) for member in run.members])
-        every = cosine_similarity(block.values for block in states.values())
-        without = cosine_similarity(block.values for block in states.values() if len(block.shape) >= 2)
+        weights = Weights(run, [(member, last) for member in run.members])
+        matrices = [name for name, shape in weights.shapes.items() if len(shape) >= 2]
+        vectors = [name for name, shape in weights.shapes.items() if len(shape) < 2]
+        none = np.zeros((len(run.members), len(run.members)))  # where there are no matrices
+        products = none + inner_products(weights.blocks(matrices))
+        without, every = cosine(products), cosine(products + inner_products(weights.blocks(vectors)))
         variables["cosine_similarity"] = (axes, every, ONE, "cosine between all trainable parameters")
         variables["cosine_similarity_without_biases"] = (
             axes,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import xarray as xr
 
-from modescope.analyses.reading import dataset, parameters, predicted_classes, with_ends
+from modescope.analyses.reading import Weights, dataset, predicted_classes, with_ends
 from modescope.measures.disagreement import disagreement, disagreement_by_example
 from modescope.measures.intervals import bootstrap_weights, fraction_interval, members_interval
 from modescope.measures.weights import cosine_similarity
@@ -30,8 +30,8 @@ def analyze(run: Run) -> xr.Dataset:
     kept = np.asarray(run.snapshot_epochs, dtype=int)
     for member in run.members:
         if len(kept):
-            states = parameters(run, [(member, int(epoch)) for epoch in kept])
-            cosine[member][np.ix_(kept, kept)] = cosine_similarity(block.values for block in states.values())
+            weights = Weights(run, [(member, int(epoch)) for epoch in kept])
+            cosine[member][np.ix_(kept, kept)] = cosine_similarity(weights.blocks())
     variables = {
         "cosine_similarity": (axes, cosine, ONE, "cosine between all trainable parameters"),
         "disagreement": (
@@ -43,9 +43,9 @@ def analyze(run: Run) -> xr.Dataset:
     }
     late = late_epochs(run.recipe.training.epochs, settings.late_fraction)
     if len(late) >= 2:
-        weights = bootstrap_weights(predicted.shape[-1], resamples=settings.resamples, seed=settings.seed)
+        resampled = bootstrap_weights(predicted.shape[-1], resamples=settings.resamples, seed=settings.seed)
         of_members = np.stack([disagreement_by_example(states[late]) for states in predicted])
-        estimate = fraction_interval(of_members.mean(axis=0), weights, confidence=settings.confidence)
+        estimate = fraction_interval(of_members.mean(axis=0), resampled, confidence=settings.confidence)
         told = f"mean disagreement between two of the epochs {late[0]} to {late[-1]} of one member"
         variables |= with_ends("late_disagreement", estimate, FRACTION, told)
         others = members_interval(of_members.mean(axis=1), confidence=settings.confidence)

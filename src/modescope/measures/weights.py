@@ -25,14 +25,30 @@ def cosine_similarity(blocks: Iterable[Float[np.ndarray, "state _"]]) -> Float[n
         >>> cosine_similarity([np.array([[3.0], [0.0]]), np.array([[4.0], [1.0]])]).round(3).tolist()
         [[1.0, 0.8], [0.8, 1.0]]
     """
-    products: np.ndarray | float = 0.0
+    return cosine(inner_products(blocks))
+
+
+def inner_products(blocks: Iterable[Float[np.ndarray, "state _"]]) -> Float[np.ndarray, "*states"]:
+    """The inner product of every two parameter vectors, summed in float64, block by block.
+
+    Args:
+        blocks: As in `cosine_similarity`. Those of different parameters may be added up afterwards.
+
+    Returns:
+        (state, state); a single 0 if there is no block.
+    """
+    products = np.zeros(())
     for block in blocks:
         exact = block.astype(np.float64, copy=False)
         products = products + exact @ exact.T
-    products = np.asarray(products)
+    return products
+
+
+def cosine(products: Float[np.ndarray, "state state"]) -> Float[np.ndarray, "state state"]:
+    """Inner products -> the cosines of `cosine_similarity`."""
     lengths = np.sqrt(np.diagonal(products))
     with np.errstate(invalid="ignore", divide="ignore"):
-        cosine = products / np.outer(lengths, lengths)
-    cosine = np.clip((cosine + cosine.T) / 2, -1.0, 1.0)
-    np.fill_diagonal(cosine, np.where(lengths > 0, 1.0, np.nan))
-    return cosine
+        cosines = products / np.outer(lengths, lengths)
+    cosines = np.clip((cosines + cosines.T) / 2, -1.0, 1.0)
+    np.fill_diagonal(cosines, np.where(lengths > 0, 1.0, np.nan))
+    return cosines

@@ -7,20 +7,28 @@ kept beside it in the format of `sha256sum`, and checked whenever one is read.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
+from jaxtyping import Float
 from safetensors import SafetensorError
 
 from modescope.errors import DamagedFileError
-from modescope.files import write_bytes, write_text
+from modescope.files import sha256, write_bytes, write_text
 from modescope.store.run import Run
 from modescope.types import Place
 
 _METADATA = "modescope"
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+}  # of trainable parameters, as safetensors names them
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,45 @@ def read_snapshot(run: Run, member: int, epoch: int) -> Snapshot:
     return Snapshot(state, tuple(metadata["parameters"]))
 
 
+class SnapshotFile:
+    """A snapshot on disk, whose parameters are read piece by piece.
+
+    Args:
+        run: The run.
+        member: Which member.
+        epoch: Which epoch.
+
+    Raises:
+        DamagedFileError: It is missing, or is not what was written.
+    """
+
+    def __init__(self, run: Run, member: int, epoch: int) -> None:
+        self._path = run.snapshot(member, epoch)
+        _verify(self._path, _ledger(run, member).get(self._path.name))
+        with self._path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            self._header = json.loads(file.read(length))
+        self._data = 8 + length  # where the tensors begin
+        names = json.loads(self._header["__metadata__"][_METADATA])["parameters"]
+        self.shapes = {name: tuple(self._header[name]["shape"]) for name in names}
+
+    def read(self, spans: Iterable[tuple[str, int, int]], into: Float[np.ndarray, " _"]) -> None:
+        """Read parts of parameters, one after the other.
+
+        Args:
+            spans: (name, start, stop), numbers counted as they lie in memory.
+            into: Takes them, in float64.
+        """
+        filled = 0
+        with self._path.open("rb") as file:
+            for name, start, stop in spans:
+                dtype = _DTYPES[self._header[name]["dtype"]]
+                file.seek(self._data + self._header[name]["data_offsets"][0] + start * dtype.itemsize)
+                content = bytearray(file.read((stop - start) * dtype.itemsize))
+                into[filled : filled + stop - start] = torch.frombuffer(content, dtype=dtype).double().numpy()
+                filled += stop - start
+
+
 def check_snapshots(run: Run, member: int, epochs: Sequence[int]) -> dict[int, DamagedFileError]:
     """What is wrong with those snapshots of one member: epoch -> the error that reading would raise."""
     ledger = _ledger(run, member)
@@ -76,7 +123,7 @@ def check_snapshots(run: Run, member: int, epochs: Sequence[int]) -> dict[int, D
     for epoch in epochs:
         path = run.snapshot(member, epoch)
         try:
-            _verified(path, ledger.get(path.name))
+            _verify(path, ledger.get(path.name))
         except DamagedFileError as error:
             damaged[epoch] = error
     return damaged
@@ -104,14 +151,24 @@ def _content(member: int, epoch: int, snapshot: Snapshot) -> bytes:
 
 
 def _verified(path: Place, recorded: str | None) -> bytes:
-    if not path.is_file():
+    content = path.read_bytes() if path.is_file() else None
+    found = None if content is None else hashlib.sha256(content).hexdigest()
+    _compare(path, found, recorded)
+    return content
+
+
+def _verify(path: Place, recorded: str | None) -> None:
+    """`_verified` for files that may be too large for memory."""
+    _compare(path, sha256(path) if path.is_file() else None, recorded)
+
+
+def _compare(path: Place, found: str | None, recorded: str | None) -> None:
+    if found is None:
         raise DamagedFileError(path, "it is missing")
-    content = path.read_bytes()
     if recorded is None:
         raise DamagedFileError(path, "no SHA-256 was recorded for it")
-    if hashlib.sha256(content).hexdigest() != recorded:
+    if found != recorded:
         raise DamagedFileError(path, "its SHA-256 is not the recorded one")
-    return content
 
 
 def _ledger(run: Run, member: int) -> dict[str, str]:
