@@ -156,14 +156,14 @@ def test_a_stack_is_its_members(network, optimizer, lowering):
         passed = epochs.train(epoch)
     log_prob = stack.predict(tensors.test, tensors.scaling)
     for index, separate in enumerate(networks):
-        state = stack.member_state(index)
+        state = stack.held().member(index)[0]
         for name, tensor in separate.state_dict().items():
             torch.testing.assert_close(state[name], tensor, rtol=0, atol=1e-6)
         assert (passed.loss[index].item(), passed.accuracy[index].item()) == pytest.approx(losses[index], abs=1e-9)
         expected = predict(separate, tensors.test, tensors.scaling)
         torch.testing.assert_close(log_prob[index], expected, rtol=0, atol=1e-6)
-    state = stack.member_state(0)
-    assert not torch.equal(next(iter(state.values())), next(iter(stack.member_state(1).values())))
+    state = stack.held().member(0)[0]
+    assert not torch.equal(next(iter(state.values())), next(iter(stack.held().member(1)[0].values())))
 
 
 def test_averaging_losses_over_members_would_not_pass():
@@ -177,7 +177,7 @@ def test_averaging_losses_over_members_would_not_pass():
         lambda optimizer, *_: [parameter.grad.div_(2) for parameter in stack.parameters.values()] and None
     )
     StackEpochs(stack, tensors, recipe, (0, 1)).train(1)
-    assert (stack.member_state(0)["logits.weight"] - network.logits.weight).abs().max() > 1e-4
+    assert (stack.held().member(0)[0]["logits.weight"] - network.logits.weight).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("augment", ["report", "keras-resnet"])

@@ -104,8 +104,9 @@ class TrainingSettings(Section):
         | Annotated[tuple[Annotated[tuple[Epoch, Factor], BeforeValidator(_listed)], ...], BeforeValidator(_listed)]
     ) = Field("constant", description="a named schedule, or a list of [first 0-based epoch, factor] steps")
     augment: Literal["none", "report", "keras-resnet"] = "none"
-    precision: Literal["float32", "float64", "bfloat16"] = Field(
-        "float32", description="float64 for checks; bfloat16: autocast, weights stay float32"
+    precision: Literal["float32", "tf32", "float64", "bfloat16"] = Field(
+        "float32",
+        description="float64 for checks; faster on a GPU: tf32 (rounds products), bfloat16 (autocast)",
     )
     threads_per_member: Count = Field(1, description="CPU threads that compute one member; part of its identity")
 

@@ -18,9 +18,11 @@ from modescope.errors import WorkError
 from modescope.recipe import Recipe
 from modescope.store.provenance import read_provenance, record_provenance
 from modescope.store.run import Run
+from modescope.training.capture import captured
 from modescope.training.lowering import possible
-from modescope.training.member import DTYPES, initial_network, placed
+from modescope.training.member import initial_network, placed
 from modescope.training.memory import activation_bytes
+from modescope.training.precision import DTYPES
 from modescope.training.stack import Stack
 
 _SHARE = 0.8  # of the free memory
@@ -105,7 +107,7 @@ def laid_out(
     size = min(_fitting(recipe, data), len(members), most or len(members))
     while True:
         try:
-            milliseconds, failed = _measured(recipe, data, members[:size])
+            milliseconds, failed = measured(recipe, data, members[:size])
             break
         except torch.cuda.OutOfMemoryError:
             if size == 1:
@@ -124,8 +126,11 @@ def laid_out(
     return Layout(blocks, fastest)
 
 
-def _measured(recipe: Recipe, data: TensorData, members: Sequence[int]) -> tuple[dict[str, float], dict[str, str]]:
-    """Milliseconds a step and member of each lowering that works, and why the others do not."""
+def measured(recipe: Recipe, data: TensorData, members: Sequence[int]) -> tuple[dict[str, float], dict[str, str]]:
+    """Milliseconds a step and member of each lowering that works, and why the others do not.
+
+    On CUDA the step is captured, as it will be in training.
+    """
     milliseconds: dict[str, float] = {}
     failed: dict[str, str] = {}
     size = min(recipe.training.batch_size, len(data.train))
@@ -134,9 +139,14 @@ def _measured(recipe: Recipe, data: TensorData, members: Sequence[int]) -> tuple
         stack.train()
         inputs = data.scaling(data.train.inputs[:size])
         batch = inputs.expand(len(members), *inputs.shape), data.train.labels[:size].expand(len(members), -1)
-        try:
+
+        def step(stack: Stack = stack, batch: tuple[torch.Tensor, torch.Tensor] = batch) -> None:
             stack.step(*batch)
-            milliseconds[name] = 1000 * _seconds(lambda stack=stack, batch=batch: stack.step(*batch)) / len(members)
+
+        try:
+            step()
+            taken = captured(stack, step) if inputs.is_cuda else step
+            milliseconds[name] = 1000 * _seconds(taken) / len(members)
         except torch.cuda.OutOfMemoryError:
             raise
         except Exception as error:  # vmap refuses in many ways

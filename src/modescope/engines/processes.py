@@ -18,13 +18,13 @@ import torch
 
 from modescope.allocator import keep_freed_memory
 from modescope.data.shared import SharedDataSet, share
-from modescope.data.tensors import in_memory
 from modescope.engines.job import Job
 from modescope.engines.outcome import reportable
 from modescope.errors import DiskFullError, MembersFailedError, RequestError, WorkError
 from modescope.files import scratch_folder
 from modescope.store.run import Run
-from modescope.training.member import DTYPES, train_member
+from modescope.training.member import train_member
+from modescope.training.precision import data_for_training
 from modescope.types import EpochRecord, OnEpoch
 
 _SPAWN = multiprocessing.get_context("spawn")  # forking a process that has threads may deadlock, and CUDA forbids it
@@ -142,8 +142,7 @@ def _work(connection: Connection, run: Run, shared: SharedDataSet, device: torch
     while (given := connection.recv()) is not None:
         try:
             if data is None:
-                dtype = DTYPES[run.recipe.training.precision]
-                data = in_memory(shared.open(), run.recipe.data, dtype=dtype, device=device)
+                data = data_for_training(run.recipe, shared.open(), device)
             train_member(run, data, *given, tell)
         except Exception as error:
             outcome = reportable(error)

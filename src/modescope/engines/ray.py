@@ -22,7 +22,7 @@ from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
 from modescope.allocator import keep_freed_memory
 from modescope.data import DataSet, Split
-from modescope.data.tensors import TensorData, in_memory
+from modescope.data.tensors import TensorData
 from modescope.engines.cluster import check_room, connected, gpus
 from modescope.engines.job import Job
 from modescope.engines.layout import Layout, laid_out, settled
@@ -32,8 +32,9 @@ from modescope.errors import DiskFullError, MembersFailedError, ModescopeError, 
 from modescope.files import sweep
 from modescope.store.epochs import check_member
 from modescope.store.run import Run
-from modescope.training.member import DTYPES, initial_network, train_member
+from modescope.training.member import initial_network, train_member
 from modescope.training.memory import training_bytes
+from modescope.training.precision import data_for_training
 from modescope.types import EpochRecord, OnEpoch
 
 _PATIENCE = 3  # times in a row that a task may be lost without having finished an epoch
@@ -75,8 +76,7 @@ class _Worker:
         """The data as this worker trains on them."""
         keep_freed_memory()
         sys.path.extend(place for place in self.path if place not in sys.path)
-        recipe = self.run.recipe
-        return in_memory(data, recipe.data, dtype=DTYPES[recipe.training.precision], device=self.device)
+        return data_for_training(self.run.recipe, data, self.device)
 
 
 @dataclass

@@ -1,16 +1,15 @@
 """`sequential`: one member after another, in this process."""
 
-from modescope.data.tensors import in_memory
 from modescope.engines.job import Job
 from modescope.errors import DiskFullError, MembersFailedError, RequestError
-from modescope.training.member import DTYPES, train_member
+from modescope.training.member import train_member
+from modescope.training.precision import data_for_training
 from modescope.types import OnEpoch
 
 
 def train_sequentially(job: Job, on_epoch: OnEpoch) -> None:
     """Train the members of a job one after another; see `Engine`."""
-    recipe = job.run.recipe
-    data = in_memory(job.data, recipe.data, dtype=DTYPES[recipe.training.precision], device=job.device)
+    data = data_for_training(job.run.recipe, job.data, job.device)
     failures: dict[int, BaseException] = {}
     for member, progress in job.members.items():
         try:

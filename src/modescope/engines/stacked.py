@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from modescope import seeds
-from modescope.data.tensors import TensorData, in_memory
+from modescope.data.tensors import TensorData
 from modescope.engines.job import Job
 from modescope.engines.layout import Layout, laid_out, networks, settled
 from modescope.errors import DiskFullError, MembersFailedError, RequestError
@@ -25,8 +25,9 @@ from modescope.store.run import Run
 from modescope.store.snapshots import Snapshot
 from modescope.training.epoch import stream
 from modescope.training.evaluate import score
-from modescope.training.member import DTYPES, diverged, threads
-from modescope.training.stack import Stack
+from modescope.training.member import diverged
+from modescope.training.precision import computing, data_for_training
+from modescope.training.stack import HeldStack, Stack
 from modescope.training.stack_epoch import Passed, StackEpochs
 from modescope.types import EpochRecord, OnEpoch
 
@@ -36,11 +37,11 @@ _WRITERS = 4  # threads that write epochs while the next ones are computed; they
 def train_stacked(job: Job, on_epoch: OnEpoch) -> None:
     """Train the members of a job in blocks, all members of a block at once; see `Engine`."""
     recipe = job.run.recipe
-    data = in_memory(job.data, recipe.data, dtype=DTYPES[recipe.training.precision], device=job.device)
+    data = data_for_training(recipe, job.data, job.device)
     failures: dict[int, BaseException] = {}
 
     def lay_out(members: Sequence[int]) -> Layout:
-        with threads(recipe.training.threads_per_member), _without_advice():
+        with computing(recipe.training, job.device), _without_advice():
             return laid_out(recipe, data, members, job.tell, most=job.block_size)
 
     layout = settled(job.run, list(job.members), lay_out)
@@ -77,8 +78,8 @@ def train_block(
     """
     if not missing:
         return {}
-    settings = run.recipe.training
-    with threads(settings.threads_per_member), ThreadPoolExecutor(_WRITERS) as writers, _without_advice():
+    place = data.train.labels.device
+    with computing(run.recipe.training, place), ThreadPoolExecutor(_WRITERS) as writers, _without_advice():
         return _Block(run, data, members, lowering, missing, writers, on_epoch).train()
 
 
@@ -161,6 +162,7 @@ class _Block:
         scores = [score(each, self._data.test.labels) for each in log_prob]
         said, losses, accuracies = log_prob.cpu(), passed.loss.tolist(), passed.accuracy.tolist()
         share = (time.perf_counter() - started) / len(self._members)
+        held = self._stack.held()
         self._wait()
         for index, member in enumerate(self._members):
             if member not in self._progress or member in self.failures:
@@ -170,15 +172,14 @@ class _Block:
                 self.failures[member] = error
                 continue
             record = EpochRecord(epoch, losses[index], accuracies[index], *scores[index], passed.learning_rate, share)
-            state, optimizer = self._stack.member_state(index), self._stack.member_optimizer(index)
-            copied = _copied(state), _copied(optimizer)
-            job = self._writers.submit(self._write, member, record, said[index], *copied)
+            job = self._writers.submit(self._write, member, record, said[index], held, index)
             self._writing.append((member, job))
 
     def _write(
-        self, member: int, record: EpochRecord, log_prob: Tensor, state: dict[str, Tensor], optimizer: dict[str, Tensor]
+        self, member: int, record: EpochRecord, log_prob: Tensor, held: HeldStack, index: int
     ) -> EpochRecord | None:
         epoch, progress = record.epoch, self._progress[member]
+        state, optimizer = held.member(index)
         snapshot = Snapshot(state, self._stack.trained)
         check_repeated(self._run, member, epoch, snapshot)
         newest = epoch > progress.finished
@@ -207,8 +208,3 @@ class _Block:
             else:
                 if record is not None:
                     self._on_epoch(member, record)
-
-
-def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies on the CPU that training does not change any more."""
-    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}

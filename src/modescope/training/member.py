@@ -2,8 +2,6 @@
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -27,10 +25,9 @@ from modescope.training.optimizers import (
     optimizer_tensors,
     set_learning_rate,
 )
+from modescope.training.precision import DTYPES, computing
 from modescope.training.schedules import learning_rate
 from modescope.types import EpochRecord, OnEpoch
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
 
 
 @dataclass
@@ -72,7 +69,7 @@ def train_member(run: Run, data: TensorData, member: int, progress: Progress, on
     """
     if not progress.missing:
         return
-    with threads(run.recipe.training.threads_per_member):
+    with computing(run.recipe.training, data.train.labels.device):
         training = _begin(run, data, member, min(progress.missing) > progress.finished)
         passed = _look_at_initialisation(run, data, training) if training.epoch == 0 else None
         while True:
@@ -197,14 +194,3 @@ def _finish(
 
 def _optimizer_state(training: _Training) -> dict[str, torch.Tensor]:
     return optimizer_tensors(training.network.named_parameters(), training.optimizer)
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Compute with this many CPU threads, as the recipe fixes them, and restore PyTorch's setting after."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

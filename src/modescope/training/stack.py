@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from modescope.data.tensors import Scaling, TensorSplit
 from modescope.recipe import TrainingSettings
-from modescope.training.lowering import LOWERINGS
+from modescope.training.lowering import LOWERINGS, State
 from modescope.training.optimizers import (
     build_optimizer,
     load_optimizer_tensors,
@@ -22,7 +22,7 @@ from modescope.training.optimizers import (
     set_learning_rate,
 )
 
-_BATCH = 500  # test examples looked at together, as alone
+_BATCH = {"cpu": 500, "cuda": 2000}  # test examples looked at together: on the CPU as alone
 
 
 class Stack:
@@ -85,25 +85,20 @@ class Stack:
         try:
             with torch.no_grad():
                 batches = []
-                for stored in split.inputs.split(_BATCH):
+                for stored in split.inputs.split(_BATCH[split.inputs.device.type]):
                     inputs = scaling(stored)
                     batches.append(self._logits(inputs.expand(self.members, *inputs.shape)))
                 return F.log_softmax(torch.cat(batches, dim=1), dim=-1)
         finally:
             self.network.train(was_training)
 
-    def member_state(self, index: int) -> dict[str, Tensor]:
-        """One member's `state_dict`, as views."""
-        every = {**self.parameters, **self.buffers}
-        return {key: every[name][index].detach() for key, name in self._names.items()}
-
-    def member_optimizer(self, index: int) -> dict[str, Tensor]:
-        """One member's part of the optimiser's state, as `optimizer_tensors` gives it for one network."""
-        tensors = optimizer_tensors(self.parameters.items(), self.optimizer)
-        return {key: value if _is_step(key) else value[index] for key, value in tensors.items()}
+    def held(self) -> "HeldStack":
+        """All members as they are now, copied into the CPU's memory; on CUDA while the device goes on computing."""
+        optimizer = optimizer_tensors(self.parameters.items(), self.optimizer)
+        return HeldStack({**self.parameters, **self.buffers}, optimizer, self._names)
 
     def load_member(self, index: int, state: Mapping[str, Tensor], optimizer: Mapping[str, Tensor]) -> None:
-        """Put one member into a state that `member_state` and `member_optimizer` gave."""
+        """Put one member into a state that `HeldStack.member` gave."""
         every = {**self.parameters, **self.buffers}
         with torch.no_grad():
             for key, name in self._names.items():
@@ -122,6 +117,41 @@ class Stack:
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self._autocast):
             logits = LOWERINGS[self.lowering](self.network, self.parameters, self.buffers, inputs, generators)
         return logits if logits.dtype == torch.float64 else logits.float()
+
+
+class HeldStack:
+    """Copies of a stack's tensors in the CPU's memory, which training does not change any more.
+
+    Args:
+        tensors: Parameters and buffers by the name under which they are held once.
+        optimizer: The optimiser's state.
+        names: Each key of the `state_dict` -> the name under which its tensor is held.
+    """
+
+    def __init__(self, tensors: State, optimizer: State, names: Mapping[str, str]) -> None:
+        self._names = names
+        self._tensors, self._optimizer = _copied(tensors), _copied(optimizer)
+        self._copied: torch.cuda.Event | None = None
+        if any(tensor.is_cuda for tensor in tensors.values()):
+            self._copied = torch.cuda.Event()
+            self._copied.record()
+
+    def member(self, index: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """One member's `state_dict`, and its part of the optimiser's state as `optimizer_tensors` gives it for one."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        state = {key: self._tensors[name][index] for key, name in self._names.items()}
+        return state, {key: value if _is_step(key) else value[index] for key, value in self._optimizer.items()}
+
+
+def _copied(tensors: State) -> dict[str, Tensor]:
+    """Copies on the CPU; from CUDA into pinned memory, so that nobody waits for them here."""
+    return {
+        name: torch.empty_like(tensor, device="cpu", pin_memory=tensor.is_cuda).copy_(
+            tensor.detach(), non_blocking=tensor.is_cuda
+        )
+        for name, tensor in tensors.items()
+    }
 
 
 def _stacked(tensors: Sequence[Tensor]) -> Tensor:

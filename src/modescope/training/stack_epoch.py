@@ -1,6 +1,6 @@
 """One pass over the training data for a stack of members, each in its own order, with draws of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +11,7 @@ from modescope import seeds
 from modescope.data.augment import AUGMENTATIONS
 from modescope.data.tensors import TensorData
 from modescope.recipe import Recipe
+from modescope.training.capture import WARM_UP, captured
 from modescope.training.epoch import EpochStreams, example_order
 from modescope.training.schedules import learning_rate
 from modescope.training.stack import Stack
@@ -39,7 +40,7 @@ class StackEpochs:
         self._stack, self._data, self._recipe, self._members = stack, data, recipe, members
         self._augmentation = AUGMENTATIONS[recipe.training.augment]
         self._device = data.train.labels.device
-        self._graph: torch.cuda.CUDAGraph | None = None
+        self._replay: Callable[[], None] | None = None
         self._order = torch.zeros(0)
         self._drawn: tuple[Tensor, ...] = ()
         self._start = torch.zeros((), dtype=torch.int64, device=self._device)
@@ -54,7 +55,7 @@ class StackEpochs:
         self._prepare(epoch)
         examples, size = self._order.shape[1], self._recipe.training.batch_size
         whole = examples // size
-        done = self._replayed(whole, size, epoch)
+        done = self._replayed(whole, size)
         for _ in range(done, whole):
             self._step(size)
         if examples % size:
@@ -107,29 +108,14 @@ class StackEpochs:
         self._correct += correct
         self._start += size
 
-    def _replayed(self, steps: int, size: int, epoch: int) -> int:
+    def _replayed(self, steps: int, size: int) -> int:
         """On CUDA, take the steps by replaying one captured step; how many were taken."""
-        if self._device.type != "cuda" or steps < _WARM_UP + 2:
+        if self._device.type != "cuda" or steps < WARM_UP + 2:
             return 0
         taken = 0
-        if self._graph is None:
-            side = torch.cuda.Stream()
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):  # capturing needs everything to have been used once, on another stream
-                for _ in range(_WARM_UP):
-                    self._step(size)
-            torch.cuda.current_stream().wait_stream(side)
-            taken = _WARM_UP
-            graph = torch.cuda.CUDAGraph()
-            for generator in self._stack.generators:
-                graph.register_generator_state(generator)
-            self._stack.optimizer.zero_grad(set_to_none=True)
-            with torch.cuda.graph(graph):
-                self._step(size)
-            self._graph = graph
+        if self._replay is None:
+            self._replay = captured(self._stack, lambda: self._step(size))
+            taken = WARM_UP
         for _ in range(taken, steps):
-            self._graph.replay()
+            self._replay()
         return steps
-
-
-_WARM_UP = 3

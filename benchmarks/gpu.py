@@ -1,0 +1,210 @@
+"""Everything that only a GPU can show, in one command of less than ten minutes.
+
+    python benchmarks/gpu.py -o $OUT
+
+Leaves gpu.json, written anew after each step so that a stop loses little, and gpu.png. The steps:
+
+- `agreement`: three members of SmallCNN and of ResNet20v1, stacked, against each trained alone, in float64
+- `resume`: a stacked run that is stopped in the middle and goes on, against one that is not: the same bits?
+- `lowerings`: milliseconds a step and member of each way of computing a stack of ten
+- `engines`: member-epochs a second, stacked and one after another, for SmallCNN and ResNet20v1
+- `studies`: report-smallcnn, paper-mediumcnn and report-resnet20 (both in TF32), ten members x 40 epochs with every
+  snapshot and prediction, from a running Python to the last file on disk
+
+`--data` takes CIFAR-10 as in data.source; without it, images of the same size and number are made up: speed does not
+depend on what they show. `--quick --device cpu` goes through all of it with toy sizes, to test the script.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from modescope import study
+from modescope.data import load_data
+from modescope.engines.layout import measured
+from modescope.recipe import load
+from modescope.store.snapshots import read_snapshot
+from modescope.training.precision import computing, data_for_training
+
+IMAGES = {False: (50_000, 10_000), True: (600, 200)}
+
+
+def made_up(quick=False):
+    """Images of CIFAR-10's size whose classes can be learned: noise on a pattern of each class."""
+    generator = np.random.default_rng(0)
+    patterns = generator.integers(0, 256, (10, 32, 32, 3))
+    splits = []
+    for count in IMAGES[quick]:
+        labels = generator.integers(0, 10, count)
+        noise = generator.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        splits += [(0.3 * patterns[labels] + 0.7 * noise).astype(np.uint8), labels]
+    return tuple(splits)
+
+
+def made_up_quick():
+    return made_up(quick=True)
+
+
+class Bench:
+    """The steps, and what they found."""
+
+    def __init__(self, given, folder):
+        self.given, self.folder = given, folder
+        self.found = {"benchmark": "gpu", "quick": given.quick, "data": given.data.partition(":")[0]}
+        self.started = time.perf_counter()
+
+    def recipe(self, name, *settings):
+        return load(name, [f"data.source={self.given.data}", *settings])
+
+    def train(self, recipe, name, engine, stop=None):
+        """Train; the run and the seconds from the plan to the last file."""
+
+        def on_epoch(member, record):
+            if (member, record.epoch) == stop:
+                raise KeyboardInterrupt
+
+        started = time.perf_counter()
+        training = study.plan(recipe, self.folder / name, engine=engine, device=self.given.device)
+        try:
+            study.carry_out(training, on_epoch)
+        except KeyboardInterrupt:
+            pass
+        return training.run, time.perf_counter() - started
+
+    def agreement(self):
+        apart = {}
+        examples = 256 if self.given.quick else 2000
+        for name in ("report-smallcnn", "report-resnet20"):
+            settings = (
+                "training.precision=float64",
+                "ensemble.members=3",
+                "training.epochs=2",
+                "data.test_examples=200",
+            )
+            optimizer = ("training.optimizer=sgd",)  # Adam makes rounding noise of biases before batch norm large
+            recipe = self.recipe(name, f"data.train_examples={examples}", *settings, *optimizer)
+            runs = [self.train(recipe, f"{name}-{engine}", engine)[0] for engine in ("stacked", "sequential")]
+            states = [[read_snapshot(run, member, 2).state for member in range(3)] for run in runs]
+            apart[name] = max(
+                float((one[key] - other[key]).abs().max()) for one, other in zip(*states, strict=True) for key in one
+            )
+        return {"largest_difference_of_weights": apart}
+
+    def resume(self):
+        settings = ("ensemble.members=4", "training.epochs=4", "data.test_examples=200", "data.train_examples=600")
+        same = {}
+        for name in ("report-smallcnn", "report-resnet20"):
+            recipe = self.recipe(name, *settings)
+            whole, _ = self.train(recipe, f"{name}-whole", "stacked")
+            self.train(recipe, f"{name}-parts", "stacked", stop=(2, 2))
+            parts, _ = self.train(recipe, f"{name}-parts", "stacked")
+            same[name] = all(
+                whole.snapshot(member, epoch).read_bytes() == parts.snapshot(member, epoch).read_bytes()
+                for member in whole.members
+                for epoch in whole.epochs
+            )
+        return {"bitwise_the_same": same}
+
+    def lowerings(self):
+        times = {}
+        for name in ("report-smallcnn", "paper-mediumcnn", "report-resnet20"):
+            recipe = self.recipe(name, "data.train_examples=512", "data.test_examples=100")
+            data = data_for_training(recipe, load_data(recipe.data), torch.device(self.given.device))
+            with computing(recipe.training, torch.device(self.given.device)):
+                milliseconds, failed = measured(recipe, data, range(2 if self.given.quick else 10))
+            times[name] = {**milliseconds, **failed}
+        return {"ms_a_step_and_member": times}
+
+    def engines(self):
+        rates = {}
+        for name in ("report-smallcnn", "report-resnet20"):
+            rates[name] = {}
+            for engine, members, epochs in (("stacked", 10, 3), ("sequential", 1, 3)):
+                recipe = self.recipe(name, f"ensemble.members={members}", f"training.epochs={epochs}")
+                when = []
+                training = study.plan(
+                    recipe, self.folder / f"{name}-{engine}-rate", engine=engine, device=self.given.device
+                )
+                study.carry_out(training, lambda member, record, when=when: when.append((time.perf_counter(), record)))
+                begun = max(moment for moment, record in when if record.epoch == 1)  # captured and warmed up
+                after = [moment for moment, _ in when if moment > begun]
+                rates[name][engine] = len(after) / (max(after) - begun)
+            rates[name]["stacked_over_sequential"] = rates[name]["stacked"] / rates[name]["sequential"]
+        return {"member_epochs_a_second": rates}
+
+    def studies(self):
+        seconds = {}
+        for name, *settings in (
+            ("report-smallcnn",),
+            ("paper-mediumcnn", "training.precision=tf32"),
+            ("report-resnet20", "training.precision=tf32"),
+        ):
+            sizes = ("ensemble.members=2", "training.epochs=2") if self.given.quick else (
+                "ensemble.members=10", "training.epochs=40",
+            )  # fmt: skip
+            run, took = self.train(self.recipe(name, *settings, *sizes), f"{name}-study", "stacked")
+            accuracy = [
+                json.loads(run.history(member).read_text().splitlines()[-1])["test_accuracy"] for member in run.members
+            ]
+            seconds[name] = {"seconds": took, "settings": settings, "mean_test_accuracy": float(np.mean(accuracy))}
+            self.found["studies"] = seconds
+            self.write()
+        return seconds
+
+    def write(self):
+        self.found["seconds_so_far"] = time.perf_counter() - self.started
+        (self.given.output / "gpu.json").write_text(json.dumps(self.found, indent=2) + "\n")
+
+    def draw(self):
+        """Bars of what `engines` and `studies` found."""
+        figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+        rates = self.found.get("engines", {}).get("member_epochs_a_second", {})
+        for offset, engine in ((-0.2, "sequential"), (0.2, "stacked")):
+            heights = [rates[name][engine] for name in rates]
+            axes[0].bar(np.arange(len(rates)) + offset, heights, 0.4, label=engine)
+        axes[0].set(xticks=range(len(rates)), xticklabels=list(rates), ylabel="member-epochs a second", yscale="log")
+        axes[0].legend()
+        studies = {
+            name: found["seconds"] for name, found in self.found.get("studies", {}).items() if "seconds" in found
+        }
+        axes[1].barh(list(studies), list(studies.values()))
+        axes[1].set(xlabel="seconds for 10 members x 40 epochs" if not self.given.quick else "seconds")
+        figure.savefig(self.given.output / "gpu.png", dpi=150)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", help="CIFAR-10 as in data.source; made up if left out")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--quick", action="store_true", help="toy sizes")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    given = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parent))
+    given.data = given.data or ("gpu:made_up_quick" if given.quick else "gpu:made_up")
+    given.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(given, Path(folder))
+        where = torch.cuda.get_device_name() if given.device == "cuda" else given.device
+        bench.found |= {"device": where, "torch": torch.__version__, "cuda": torch.version.cuda}
+        for step in (bench.agreement, bench.resume, bench.lowerings, bench.engines, bench.studies):
+            began = time.perf_counter()
+            try:
+                bench.found[step.__name__] = step()
+            except Exception as error:  # the steps after it are worth their time all the same
+                bench.found[step.__name__] = {"failed": f"{type(error).__name__}: {error}"}
+                traceback.print_exc()
+            print(f"{step.__name__} ({time.perf_counter() - began:.0f} s): {bench.found[step.__name__]}", flush=True)
+            bench.write()
+        bench.draw()
+
+
+if __name__ == "__main__":
+    main()
