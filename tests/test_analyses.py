@@ -7,18 +7,21 @@ import shutil
 import numpy as np
 import pytest
 import safetensors.torch
+import torch
 import xarray as xr
 from scipy.stats import spearmanr
 from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss
 
 from conftest import TINY, trained
 from modescope import analyses, study
-from modescope.errors import NotApplicableError, RequestError, RunError
+from modescope.analyses import reading
+from modescope.errors import DamagedFileError, NotApplicableError, RequestError, RunError
 from modescope.measures.embedding import tsne
 from modescope.recipe import load
 from modescope.store.predictions import read_epoch, write_predictions
 from modescope.store.results import read_result
 from modescope.store.run import Run
+from modescope.store.snapshots import Snapshot, read_snapshot, write_snapshot
 
 DESIGNED = {
     "learning_curves": {
@@ -99,6 +102,42 @@ def test_learning_curves_are_the_histories(finished, raw):
     rates = dataset["learning_rate"].to_numpy()
     assert np.isnan(rates[0])
     assert (rates[1:] > 0).all()
+
+
+@pytest.mark.parametrize("numbers", [1, 7, 1000, 10**9])
+def test_weights_read_piece_by_piece_are_the_weights(finished, monkeypatch, numbers):
+    states = [(member, epoch) for member in range(3) for epoch in (1, 3)]
+    monkeypatch.setattr(reading, "_BLOCK_BYTES", 8 * len(states) * numbers)
+    weights = reading.Weights(finished, states)
+    if numbers == 1:  # a block for each number: a bias is enough
+        names = ["logits.bias"]
+    else:
+        names = list(weights.shapes)
+    blocks = [block.copy() for block in weights.blocks(names)]
+    assert all(block.shape[1] <= numbers for block in blocks)
+    whole = np.concatenate(blocks, axis=1)
+    for row, (member, epoch) in zip(whole, states, strict=True):
+        state = read_snapshot(finished, member, epoch).state
+        np.testing.assert_array_equal(row, np.concatenate([state[name].double().numpy().ravel() for name in names]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_every_precision_are_read(tmp_path, dtype):
+    run = Run(tmp_path, load("digits", TINY))
+    values = torch.linspace(-1, 1, 35).reshape(5, 7).to(dtype)
+    state = {"a": torch.zeros(3, dtype=torch.int64), "w": values, "s": torch.tensor(0.5, dtype=dtype)}
+    write_snapshot(run, 0, 0, Snapshot(state, ("w", "s")))
+    (block,) = [block.copy() for block in reading.Weights(run, [(0, 0)]).blocks()]
+    np.testing.assert_array_equal(block[0], [*values.double().ravel().tolist(), 0.5])
+
+
+def test_damaged_weights_are_not_compared(copied):
+    path = copied.snapshot(1, 3)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError, match="its SHA-256 is not the recorded one"):
+        reading.Weights(copied, [(0, 3), (1, 3)])
 
 
 def test_similarity_members_against_the_files(finished, raw):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -296,6 +297,25 @@ def test_activations_are_counted_once_each():
     wide = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU())
     assert activation_bytes(wide, torch.zeros(2, 3, 16, 16)) == 4 * (3 + 8) * 16 * 16
     assert network.training
+
+
+def test_freed_memory_is_kept_for_the_next_step():
+    # each megabyte that the system hands out anew is 256 page faults
+    program = (
+        "import resource, torch\n"
+        "from modescope.allocator import keep_freed_memory\n"
+        "keep_freed_memory()\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    for _ in range(20):\n"
+        "        torch.zeros(4, 2**20)\n"  # 16 MiB
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "faults(); print(faults())\n"
+    )
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("another C library has other habits")
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(told.stdout) < 20 * 16 * 256 / 4
 
 
 def test_a_member_needs_more_for_larger_batches_and_networks():

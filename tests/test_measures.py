@@ -93,6 +93,16 @@ def test_disagreement_against_scipys_hamming_distance(random, classes):
     np.testing.assert_allclose(disagreement(predicted), squareform(pdist(predicted, "hamming")), atol=1e-12)
 
 
+@pytest.mark.parametrize("classes", [24, 25, 300, 70_000])
+def test_many_classes_are_compared_pair_by_pair(random, classes):
+    predicted = random.integers(0, classes, (5, 400))
+    predicted[1] = predicted[0]
+    predicted[0, 0] = classes - 1
+    expected = squareform(pdist(predicted, "hamming"))
+    np.testing.assert_allclose(disagreement(predicted), expected, atol=1e-12)
+    np.testing.assert_allclose(disagreement(predicted - 7), expected, atol=1e-12)
+
+
 def test_disagreement_laws(random):
     predicted = random.integers(5, size=(6, 100))
     matrix = disagreement(predicted)
