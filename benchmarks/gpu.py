@@ -34,6 +34,7 @@ from modescope.recipe import load
 from modescope.store.snapshots import read_snapshot
 from modescope.training.precision import computing, data_for_training
 
+TF32 = "training.precision=tf32"
 IMAGES = {False: (50_000, 10_000), True: (600, 200)}
 
 
@@ -60,6 +61,7 @@ class Bench:
         self.given, self.folder = given, folder
         self.found = {"benchmark": "gpu", "quick": given.quick, "data": given.data.partition(":")[0]}
         self.started = time.perf_counter()
+        self.networks = ("report-smallcnn",) if given.quick else ("report-smallcnn", "report-resnet20")
 
     def recipe(self, name, *settings):
         return load(name, [f"data.source={self.given.data}", *settings])
@@ -82,7 +84,7 @@ class Bench:
     def agreement(self):
         apart = {}
         examples = 256 if self.given.quick else 2000
-        for name in ("report-smallcnn", "report-resnet20"):
+        for name in self.networks:
             settings = (
                 "training.precision=float64",
                 "ensemble.members=3",
@@ -101,7 +103,7 @@ class Bench:
     def resume(self):
         settings = ("ensemble.members=4", "training.epochs=4", "data.test_examples=200", "data.train_examples=600")
         same = {}
-        for name in ("report-smallcnn", "report-resnet20"):
+        for name in self.networks:
             recipe = self.recipe(name, *settings)
             whole, _ = self.train(recipe, f"{name}-whole", "stacked")
             self.train(recipe, f"{name}-parts", "stacked", stop=(2, 2))
@@ -115,7 +117,7 @@ class Bench:
 
     def lowerings(self):
         times = {}
-        for name in ("report-smallcnn", "paper-mediumcnn", "report-resnet20"):
+        for name in ("paper-mediumcnn", *self.networks) if not self.given.quick else self.networks:
             recipe = self.recipe(name, "data.train_examples=512", "data.test_examples=100")
             data = data_for_training(recipe, load_data(recipe.data), torch.device(self.given.device))
             with computing(recipe.training, torch.device(self.given.device)):
@@ -125,7 +127,7 @@ class Bench:
 
     def engines(self):
         rates = {}
-        for name in ("report-smallcnn", "report-resnet20"):
+        for name in self.networks:
             rates[name] = {}
             for engine, members, epochs in (("stacked", 10, 3), ("sequential", 1, 3)):
                 recipe = self.recipe(name, f"ensemble.members={members}", f"training.epochs={epochs}")
@@ -142,11 +144,10 @@ class Bench:
 
     def studies(self):
         seconds = {}
-        for name, *settings in (
-            ("report-smallcnn",),
-            ("paper-mediumcnn", "training.precision=tf32"),
-            ("report-resnet20", "training.precision=tf32"),
-        ):
+        studies = {"report-smallcnn": (), "paper-mediumcnn": (TF32,), "report-resnet20": (TF32,)}
+        for name, settings in studies.items():
+            if self.given.quick and name not in self.networks:
+                continue
             sizes = ("ensemble.members=2", "training.epochs=2") if self.given.quick else (
                 "ensemble.members=10", "training.epochs=40",
             )  # fmt: skip
@@ -185,6 +186,7 @@ def main():
     parser.add_argument("--data", help="CIFAR-10 as in data.source; made up if left out")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--quick", action="store_true", help="toy sizes")
+    parser.add_argument("--steps", nargs="+", help="only these", metavar="STEP")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parent))
@@ -195,6 +197,8 @@ def main():
         where = torch.cuda.get_device_name() if given.device == "cuda" else given.device
         bench.found |= {"device": where, "torch": torch.__version__, "cuda": torch.version.cuda}
         for step in (bench.agreement, bench.resume, bench.lowerings, bench.engines, bench.studies):
+            if given.steps and step.__name__ not in given.steps:
+                continue
             began = time.perf_counter()
             try:
                 bench.found[step.__name__] = step()
