@@ -88,9 +88,7 @@ def main():
     )
     count = sum(parameter.numel() for parameter in network.parameters())
     print(json.dumps({"parameters": count, "version": torch_uncertainty.__version__}), flush=True)
-    trainer.fit(
-        routine, loader(data["x_train"], data["y_train"], True), loader(data["x_test"], data["y_test"], False)
-    )
+    trainer.fit(routine, loader(data["x_train"], data["y_train"], True), loader(data["x_test"], data["y_test"], False))
 
 
 if __name__ == "__main__":
