@@ -10,8 +10,6 @@ of `--repeats`; the large one once. Weights are random numbers: nothing here dep
 
 import argparse
 import json
-import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -22,12 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from reporting import leave
 
 from modescope.analyses.reading import Weights
 from modescope.measures.disagreement import disagreement
 from modescope.measures.weights import cosine_similarity
 from modescope.recipe import load
-from modescope.store.provenance import processor
 from modescope.store.run import Run
 from modescope.store.snapshots import Snapshot, write_snapshot
 
@@ -107,14 +105,7 @@ def main():
             again = [sys.executable, __file__, "--only-large-in", folder]
             told = json.loads(subprocess.run(again, capture_output=True, check=True).stdout)
             result["cosine_large"] = {"parameters": given.large, "snapshots": 400, **told}
-    result |= {
-        "machine": {"processor": processor(), "cores": os.cpu_count()}, "torch": torch.__version__,
-        "numpy": np.__version__, "python": platform.python_version(),
-    }  # fmt: skip
-    print(json.dumps(result, indent=2))
-    if given.output:
-        given.output.parent.mkdir(parents=True, exist_ok=True)
-        given.output.write_text(json.dumps(result, indent=2) + "\n")
+    leave(result, given.output)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,7 @@ last, over the member-epochs between them.
 """
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -24,12 +22,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from reporting import leave
 from torch import nn
 
 from modescope import study
 from modescope.data import load_data
 from modescope.recipe import load
-from modescope.store.provenance import read_provenance
 
 
 def bare_network(channels, classes, *, pool_first):
@@ -121,21 +119,16 @@ def main():
             begun = time.perf_counter()
 
         study.carry_out(training, on_epoch)
-        machine = read_provenance(training.run)["machine"]
         if given.threads == 1:
             seconds["processes"] = [side_by_side(recipe, Path(folder) / "processes")]
     median = {name: statistics.median(values) for name, values in seconds.items()}
     result = {
         "benchmark": "member_epoch", "data": given.data.partition(":")[0] + ": CIFAR-10", "network": "report-smallcnn",
         "threads": given.threads, "epochs": given.epochs, "seconds": seconds, "median_seconds": median,
-        "over_bare": {name: value / median["bare"] for name, value in median.items()}, "machine": machine,
+        "over_bare": {name: value / median["bare"] for name, value in median.items()},
         "load": os.getloadavg()[0],
-        "torch": torch.__version__, "python": platform.python_version(),
     }  # fmt: skip
-    print(json.dumps(result, indent=2))
-    if given.output:
-        given.output.parent.mkdir(parents=True, exist_ok=True)
-        given.output.write_text(json.dumps(result, indent=2) + "\n")
+    leave(result, given.output)
 
 
 if __name__ == "__main__":

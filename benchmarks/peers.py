@@ -11,10 +11,8 @@ that it keeps. Whoever is not at work waits. All have all cores.
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
-import sys
 import tempfile
 import venv
 from pathlib import Path
@@ -22,10 +20,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from member_epoch import BareLoop, side_by_side
+from reporting import leave
 
 from modescope.data import load_data
 from modescope.recipe import load
-from modescope.store.provenance import processor
 
 LOOPS = Path(__file__).parent / "peer_loops"
 PACKAGES = {
@@ -119,14 +117,10 @@ def main():
         "benchmark": "peers", "data": "CIFAR-10", "network": "report-smallcnn", "rounds": given.rounds,
         "seconds_a_member_epoch": seconds, "median_seconds": median,
         "processes_over": {peer: median["processes"] / value for peer, value in median.items()},
-        "accuracy_at_the_end": accuracy, "peers": about, "machine": {"processor": processor(), "cores": os.cpu_count()},
-        "torch": torch.__version__, "python": platform.python_version(),
+        "accuracy_at_the_end": accuracy, "peers": about,
     }  # fmt: skip
-    print(json.dumps(result, indent=2))
-    if given.output:
-        given.output.parent.mkdir(parents=True, exist_ok=True)
-        given.output.write_text(json.dumps(result, indent=2) + "\n")
+    leave(result, given.output)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
