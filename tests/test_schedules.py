@@ -83,5 +83,3 @@ def test_only_weights_decay_where_the_recipe_says_so():
     assert {name: decays[id(p)] for name, p in network.named_parameters()} == {
         name: 0.1 if p.ndim > 1 else 0.0 for name, p in network.named_parameters()
     }
-
-

@@ -6,6 +6,7 @@ newest epoch on disk; one that is lost again and again without getting any furth
 """
 
 import math
+import os
 import queue
 import sys
 import threading
@@ -55,7 +56,8 @@ def train_on_ray(job: Job, on_epoch: OnEpoch) -> None:
     threads = job.run.recipe.training.threads_per_member
     asked = None if job.workers is None else job.workers * threads
     with connected(job.ray_address, cpus=asked, shared_bytes=_nbytes(data)):
-        tasks = _Tasks(job, _Worker(job.run, job.device, tuple(sys.path)), ray.put(data), on_epoch)
+        worker = _Worker(job.run, job.device, tuple(map(os.path.abspath, sys.path)))
+        tasks = _Tasks(job, worker, ray.put(data), on_epoch)
         try:
             tasks.train()
         finally:
