@@ -72,6 +72,13 @@ matplotlib.get_backend()
 import typer, rich, zarr, pydantic, jinja2, sklearn.manifold
 before, path = state(), list(sys.path)
 import modescope, modescope.cli, modescope.study, modescope.data, modescope.models
+assert str(state()) == str(before) and sys.path == path
+assert "ray" not in sys.modules
+try:
+    import ray  # changes the environment and sys.path by itself, when its engine is asked for
+except ImportError:
+    pass
+before, path = state(), list(sys.path)
 import pkgutil
 for module in pkgutil.walk_packages(modescope.__path__, "modescope."):
     if not module.name.endswith("__main__"):
