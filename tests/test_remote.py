@@ -115,8 +115,8 @@ def test_a_ray_of_its_own_trains_into_an_object_store(tmp_path, bucket):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Leases that are renewed every twentieth of a second and dead after a fifth."""
-    for name, seconds in (("_RENEWED", 0.05), ("_DEAD", 0.2), ("_SETTLED", 0.05)):
+    """Leases that are renewed ten times a second and dead after one and a half."""
+    for name, seconds in (("_RENEWED", 0.1), ("_DEAD", 1.5), ("_SETTLED", 0.2)):
         monkeypatch.setattr(lease, name, seconds)
 
 
@@ -130,7 +130,7 @@ def test_a_second_command_is_refused_while_the_first_lives(bucket, quick):
         first = Holder(**json.loads(run.lock_holder.read_text()))
         with pytest.raises(RunError, match=rf"trained by another command \(process {os.getpid()} on "), locked(run):
             pass
-        time.sleep(0.3)
+        time.sleep(1)
         later = Holder(**json.loads(run.lock_holder.read_text()))
         assert later.token == first.token
         assert later.renewed > first.renewed
@@ -148,7 +148,7 @@ def test_a_lease_that_a_dead_process_left_is_taken_over(bucket, quick, host):
     with leased(file, refuse):
         took = time.monotonic() - started
         assert lease.read_holder(file).process == os.getpid()
-    assert (took < 0.2) == (host == "here")  # a process of this machine need not be waited for
+    assert (took < 1.0) == (host == "here")  # a process of this machine need not be waited for
     assert not file.exists()
 
 
@@ -177,7 +177,7 @@ def test_whoever_was_taken_over_lets_the_other_be(bucket, quick):
     with leased(file, refuse):
         other = json.dumps(asdict(Holder("elsewhere", 7))).encode()
         file.fs.pipe_file(file.path, other)
-        time.sleep(0.2)
+        time.sleep(0.5)
         assert file.read_bytes() == other
     assert file.read_bytes() == other
 
