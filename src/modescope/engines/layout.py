@@ -19,10 +19,10 @@ from modescope.recipe import Recipe
 from modescope.store.provenance import read_provenance, record_provenance
 from modescope.store.run import Run
 from modescope.training.capture import captured
-from modescope.training.lowering import possible
+from modescope.training.lowering import possible, without_advice
 from modescope.training.member import initial_network, placed
 from modescope.training.memory import activation_bytes
-from modescope.training.precision import DTYPES
+from modescope.training.precision import DTYPES, computing
 from modescope.training.stack import Stack
 
 _SHARE = 0.8  # of the free memory
@@ -107,7 +107,8 @@ def laid_out(
     size = min(_fitting(recipe, data), len(members), most or len(members))
     while True:
         try:
-            milliseconds, failed = measured(recipe, data, members[:size])
+            with computing(recipe.training, data.train.labels.device), without_advice():
+                milliseconds, failed = measured(recipe, data, members[:size])
             break
         except torch.cuda.OutOfMemoryError:
             if size == 1:

@@ -6,10 +6,8 @@ stopped anywhere ends in the same bits.
 """
 
 import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -25,6 +23,7 @@ from modescope.store.run import Run
 from modescope.store.snapshots import Snapshot
 from modescope.training.epoch import stream
 from modescope.training.evaluate import score
+from modescope.training.lowering import without_advice
 from modescope.training.member import diverged
 from modescope.training.precision import computing, data_for_training
 from modescope.training.stack import HeldStack, Stack
@@ -41,8 +40,7 @@ def train_stacked(job: Job, on_epoch: OnEpoch) -> None:
     failures: dict[int, BaseException] = {}
 
     def lay_out(members: Sequence[int]) -> Layout:
-        with computing(recipe.training, job.device), _without_advice():
-            return laid_out(recipe, data, members, job.tell, most=job.block_size)
+        return laid_out(recipe, data, members, job.tell, most=job.block_size)
 
     layout = settled(job.run, list(job.members), lay_out)
     for block in layout.blocks:
@@ -79,16 +77,8 @@ def train_block(
     if not missing:
         return {}
     place = data.train.labels.device
-    with computing(run.recipe.training, place), ThreadPoolExecutor(_WRITERS) as writers, _without_advice():
+    with computing(run.recipe.training, place), ThreadPoolExecutor(_WRITERS) as writers, without_advice():
         return _Block(run, data, members, lowering, missing, writers, on_epoch).train()
-
-
-@contextmanager
-def _without_advice() -> Iterator[None]:
-    """Silence PyTorch where `vmap` has no batching rule: that it is slow is measured, and need not be told."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="There is a performance drop")
-        yield
 
 
 class _Block:

@@ -3,8 +3,9 @@
 Which is fastest depends on network and device, so an engine measures them. All give the same numbers up to rounding.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -70,6 +71,14 @@ def streamed(
     for stream in streams:
         main.wait_stream(stream)  # the caller's memory may be used again only after them
     return logits
+
+
+@contextmanager
+def without_advice() -> Iterator[None]:
+    """Silence PyTorch where `vmap` has no batching rule: that it is slow is measured, and need not be told."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="There is a performance drop")
+        yield
 
 
 LOWERINGS: dict[str, Lowering] = {"vmap": vmapped, "unfold": unfolded, "loop": looped, "streams": streamed}
