@@ -8,6 +8,8 @@ Leaves gpu.json, written anew after each step so that a stop loses little, and g
 - `resume`: a stacked run that is stopped in the middle and goes on, against one that is not: the same bits?
 - `lowerings`: milliseconds a step and member of each way of computing a stack of ten
 - `engines`: member-epochs a second, stacked and one after another, for SmallCNN and ResNet20v1
+- `analyses`: seconds of the analyses that ask networks of their own, as they are set by default on a GPU (planes of
+  51 x 51 points with all test images), and how far drawn networks' predictions are from a CPU's
 - `studies`: report-smallcnn, paper-mediumcnn and report-resnet20 (both in TF32), ten members x 40 epochs with every
   snapshot and prediction, from a running Python to the last file on disk
 
@@ -28,6 +30,7 @@ import numpy as np
 import torch
 
 from modescope import study
+from modescope.analyses.bench import Bench
 from modescope.data import load_data
 from modescope.engines.layout import measured
 from modescope.recipe import load
@@ -54,7 +57,7 @@ def made_up_quick():
     return made_up(quick=True)
 
 
-class Bench:
+class Steps:
     """The steps, and what they found."""
 
     def __init__(self, given, folder):
@@ -142,6 +145,20 @@ class Bench:
             rates[name]["stacked_over_sequential"] = rates[name]["stacked"] / rates[name]["sequential"]
         return {"member_epochs_a_second": rates}
 
+    def analyses(self):
+        small = ("analyses.radial_plane.points=4", "analyses.connectors.steps=4") if self.given.quick else ()
+        recipe = self.recipe("report-smallcnn", "ensemble.members=3", "training.epochs=3", *small)
+        run, _ = self.train(recipe, "analysed", "stacked")
+        seconds = {}
+        names = ("radial_plane", "connectors", "subspaces", "diversity_plane")
+        study.analyze(run, names, lambda name, took: seconds.update({name: took}), device=self.given.device)
+        here, there = (Bench(run, torch.device(device)) for device in ("cpu", self.given.device))
+        drawn, _ = here.draw(0, "swag", 4)
+        apart = here.evaluate(0, drawn, here.test_part(500, most=None)) - there.evaluate(
+            0, drawn, there.test_part(500, most=None)
+        )
+        return {"seconds": seconds, "largest_difference_of_log_prob": float(np.abs(apart).max())}
+
     def studies(self):
         seconds = {}
         studies = {"report-smallcnn": (), "paper-mediumcnn": (TF32,), "report-resnet20": (TF32,)}
@@ -171,7 +188,7 @@ class Bench:
         studies = self.found.get("studies", {})
         bars = {f"{name}, {engine}": rates[name][engine] for name in rates for engine in ("sequential", "stacked")}
         taken = {name: told["seconds"] for name, told in studies.items() if "seconds" in told}
-        what = "2 members x 2 epochs of toy data" if self.given.quick else "10 members x 40 epochs"
+        what = "2 x 2 toy epochs" if self.given.quick else "10 members x 40 epochs"
         for axis, values, label in ((axes[0], bars, "member-epochs a second"), (axes[1], taken, f"seconds for {what}")):
             drawn = axis.barh(list(values), list(values.values()), height=0.6)
             axis.bar_label(drawn, fmt="%.3g", padding=3)
@@ -194,21 +211,21 @@ def main():
     given.data = given.data or ("gpu:made_up_quick" if given.quick else "gpu:made_up")
     given.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(given, Path(folder))
+        steps = Steps(given, Path(folder))
         where = torch.cuda.get_device_name() if given.device == "cuda" else given.device
-        bench.found |= {"device": where, "torch": torch.__version__, "cuda": torch.version.cuda}
-        for step in (bench.agreement, bench.resume, bench.lowerings, bench.engines, bench.studies):
+        steps.found |= {"device": where, "torch": torch.__version__, "cuda": torch.version.cuda}
+        for step in (steps.agreement, steps.resume, steps.lowerings, steps.engines, steps.analyses, steps.studies):
             if given.steps and step.__name__ not in given.steps:
                 continue
             began = time.perf_counter()
             try:
-                bench.found[step.__name__] = step()
+                steps.found[step.__name__] = step()
             except Exception as error:  # the steps after it are worth their time all the same
-                bench.found[step.__name__] = {"failed": f"{type(error).__name__}: {error}"}
+                steps.found[step.__name__] = {"failed": f"{type(error).__name__}: {error}"}
                 traceback.print_exc()
-            print(f"{step.__name__} ({time.perf_counter() - began:.0f} s): {bench.found[step.__name__]}", flush=True)
-            bench.write()
-        bench.draw()
+            print(f"{step.__name__} ({time.perf_counter() - began:.0f} s): {steps.found[step.__name__]}", flush=True)
+            steps.write()
+        steps.draw()
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
-from modescope import study
+from modescope import analyses, study
+from modescope.analyses.bench import Bench
 from modescope.recipe import Recipe, load
 from modescope.store.run import Run
 
@@ -21,6 +23,19 @@ TINY = (
     "training.batch_size=32",
     "analyses.ensemble_size.resamples=200",
     "analyses.hardness.resamples=200",
+    "analyses.subspaces.samples=3",
+    "analyses.subspaces.resamples=100",
+    "analyses.subspace_map.samples=2",
+    "analyses.diversity_plane.samples=4",
+    "analyses.diversity_plane.resamples=100",
+    "analyses.radial_plane.points=5",
+    "analyses.solution_plane.points=4",
+    "analyses.connectors.steps=8",
+    "analyses.connectors.points=5",
+    'analyses.shift.corruptions=["gaussian_noise", "fog"]',
+    "analyses.shift.intensities=[1, 5]",
+    "analyses.shift.samples=2",
+    "analyses.shift.resamples=50",
 )
 
 
@@ -47,12 +62,30 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="session")
+def well_trained(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """Two members that have learned something, and the means to make networks around them."""
+    settings = ("ensemble.members=2", "training.epochs=12", "data.train_examples=400", "data.test_examples=300")
+    path = tmp_path_factory.mktemp("well_trained") / "run"
+    training = study.plan(load("digits", [*TINY, *settings]), path, engine="sequential")
+    study.carry_out(training, lambda member, record: None)
+    return Bench(training.run, torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
 def cifar10() -> Path:
     """Real CIFAR-10 in the hub's parquet layout."""
     folder = Path(os.environ.get("MODESCOPE_CIFAR10", CIFAR10))
     if not folder.is_dir():
         pytest.skip(f"needs CIFAR-10's parquet files in {folder}; MODESCOPE_CIFAR10 names another folder")
     return folder
+
+
+@pytest.fixture
+def few_analyses(monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """As if these were all analyses: for tests of commands and places, which need not wait for every figure."""
+    few = ("similarity_members", "confusion", "ensemble_size", "radial_plane")
+    monkeypatch.setattr(analyses, "NAMES", few)
+    return few
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import shutil
 
 import numpy as np
@@ -46,6 +47,40 @@ DESIGNED = {
         "rank_correlation_members": ("member", "member_other"), "hardest_overlap_members": ("member", "member_other"),
         "rank_correlation_epochs": ("member", "epoch", "epoch_other"),
         "hardest_overlap_epochs": ("member", "epoch", "epoch_other"), "hardest_overlap_chance": (),
+    },
+    "subspaces": {
+        **{
+            f"{metric}{suffix}{end}": ("method", "size") for metric in ("accuracy", "nll", "brier", "ece")
+            for suffix in ("", "_gain", "_over_optimum") for end in ("", "_low", "_high")
+        },
+        **{f"{metric}_inside": ("method", "samples_inside") for metric in ("accuracy", "nll", "brier", "ece")},
+        "training_epochs": ("method", "size"), "forward_passes": ("method", "size"),
+    },
+    "subspace_map": {
+        "embedding": ("member", "epoch", "component"), "own_valley": ("member", "method"),
+        "embedding_samples": ("member", "method", "sample", "component"),
+    },
+    "diversity_plane": {
+        "accuracy": ("method", "sample"), "diversity": ("method", "sample"),
+        **{f"{kind}_{end}": ("accuracy_grid",) for kind in ("limit", "bound") for end in ("upper", "lower")},
+    },
+    "radial_plane": {
+        **dict.fromkeys(("loss", "accuracy", "similarity_first", "similarity_second", "done"), ("x", "y")),
+        "trajectory": ("member", "epoch", "component"), "samples": ("sample", "component"),
+    },
+    "solution_plane": dict.fromkeys(
+        ("loss", "accuracy", "similarity_first", "similarity_second", "similarity_third", "done"), ("x", "y")
+    ),
+    "connectors": {
+        **dict.fromkeys(("loss", "accuracy", "similarity_first", "similarity_second", "train_loss"), ("kind", "t")),
+        "barrier": ("kind",), "difference_over_error_first": ("kind", "t"),
+    },
+    "shift": {
+        **{
+            f"{metric}{end}": ("corruption", "intensity", "method", "size") for end in ("", "_low", "_high")
+            for metric in ("accuracy", "nll", "brier", "ece", "jensen_shannon")
+        },
+        "accuracy_mean": ("intensity", "method", "size"), "ood_jensen_shannon": ("method", "size"),
     },
 }  # fmt: skip
 
@@ -246,7 +281,8 @@ def test_nothing_depends_on_the_order_of_members(finished, copied):
         shutil.copytree(finished.member(old), copied.member(new))
         for epoch in range(4):
             write_predictions(copied, new, epoch, read_epoch(finished, old, epoch))
-    for name in set(analyses.NAMES) - {"trajectory_map"}:
+    # networks are drawn from streams that are named by their member
+    for name in set(analyses.NAMES) - set(analyses.OF_NETWORKS) - {"trajectory_map"}:
         before, after = read_result(finished, name), analyses.analyze(copied, name)
         dims = [dim for dim in ("member", "member_other") if dim in before.dims]
         permuted = before.isel(dict.fromkeys(dims, order)).assign_coords({dim: range(3) for dim in dims})
@@ -292,7 +328,9 @@ def test_the_map_is_of_the_probabilities_of_all_states_together(finished, raw):
 def test_one_member_is_left_out_of_what_needs_pairs_and_refused_by_name(tmp_path):
     run, _ = trained(tmp_path / "run", "ensemble.members=1")
     results = study.analyze(run)
-    assert set(results.left_out) == {"similarity_members"}
+    pairs = {"similarity_members", "subspace_map", "diversity_plane", "radial_plane", "solution_plane", "connectors"}
+    assert set(results.left_out) == pairs
+    assert all(re.match(rf"{name} needs at least [23] members", results.left_out[name]) for name in pairs)
     assert "needs at least 2 members and this run has 1" in results.left_out["similarity_members"]
     assert "mean_rank_correlation_members" not in results.datasets["hardness"]
     with pytest.raises(NotApplicableError, match="train more with --set ensemble.members=2"):
@@ -300,7 +338,7 @@ def test_one_member_is_left_out_of_what_needs_pairs_and_refused_by_name(tmp_path
     assert study.report(run, results).is_file()
     saved = study.saved_results(run)
     assert saved is not None
-    assert set(saved.left_out) == {"similarity_members"}
+    assert set(saved.left_out) == pairs
 
 
 def test_snapshots_that_were_not_kept_leave_the_cosine_out(tmp_path):

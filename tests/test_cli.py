@@ -44,7 +44,7 @@ def process(tmp_path):
 
 
 @pytest.fixture
-def modescope(tmp_path, monkeypatch, capsys):
+def modescope(tmp_path, monkeypatch, capsys, few_analyses):
     """Run a command in an empty folder, in this process: the same code without seconds of imports."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
@@ -87,7 +87,7 @@ def test_run_from_nothing_to_the_page_and_again(process, tmp_path):
     assert changed <= {"recipe.toml", "provenance.json"}
 
 
-def test_each_step_alone(modescope, tmp_path):
+def test_each_step_alone(modescope, tmp_path, few_analyses):
     assert modescope("train", "digits", "-o", "a", *SETTINGS).returncode == 0
     refused(modescope("report", "a"), 2, "a has no analyses to draw. `modescope analyze a` makes them.")
     assert "Analysed confusion" in modescope("analyze", "a", "confusion").stdout
@@ -95,7 +95,7 @@ def test_each_step_alone(modescope, tmp_path):
     assert "The page is a/report.html" in modescope("report", "a").stdout
     whole = modescope("run", "digits", "-o", "a", *SETTINGS)
     assert whole.returncode == 0
-    assert len(list((tmp_path / "a" / "analyses").iterdir())) == 7
+    assert len(list((tmp_path / "a" / "analyses").glob("*.zarr"))) == len(few_analyses)
 
 
 def test_train_resumes_and_names_what_was_damaged(modescope, tmp_path):
@@ -116,11 +116,11 @@ def test_train_resumes_and_names_what_was_damaged(modescope, tmp_path):
     assert modescope("info", "a").returncode == 0
 
 
-def test_lost_figures_and_a_page_older_than_its_numbers_are_made_again(modescope, copied):
+def test_lost_figures_and_a_page_older_than_its_numbers_are_made_again(modescope, copied, few_analyses):
     shutil.rmtree(copied.path / "figures")
     page = copied.report.stat().st_mtime_ns
     assert "up to date" not in modescope("run", "digits", "-o", copied.path, *SETTINGS).stdout
-    assert len(list((copied.path / "figures").iterdir())) == 21
+    assert len(list((copied.path / "figures").iterdir())) == 3 * len(few_analyses)
     assert copied.report.stat().st_mtime_ns > page
     assert "up to date" in modescope("run", "digits", "-o", copied.path, *SETTINGS).stdout
     modescope("analyze", copied.path, "confusion")
@@ -140,6 +140,28 @@ def test_brackets_in_names_are_text(modescope, tmp_path):
     assert made.returncode == 0, made.stderr
     assert "into out[/b][lr0.1] on" in made.stdout
     assert modescope("info", "out[/b][lr0.1]").returncode == 0
+
+
+def test_runs_that_differ_in_what_varies_are_compared_with_one_command(modescope, tmp_path):
+    few = ("ensemble.members=3", "training.epochs=2")
+    for name, what in (("init", '["init"]'), ("order", '["order"]')):
+        trained(tmp_path / name, *few, f"ensemble.vary={what}")
+    ended = modescope("compare", "init", "order", "-o", "out")
+    assert ended.returncode == 0
+    lines = ended.stdout.splitlines()
+    assert lines[0].split() == ["what", "varies", "init", "order"]
+    assert [line for line in lines if line.startswith("accuracy of 3 averaged")]
+    assert "intervals overlap" in ended.stdout or "Members differ" in ended.stdout
+    assert (tmp_path / "out" / "vary.png").is_file()
+    refused = modescope("compare", "init", "-o", "other")
+    assert (refused.returncode, refused.stderr) == (2, "compare needs at least two runs.\n")
+    assert not (tmp_path / "other").exists()
+
+
+def test_analyses_are_made_on_the_device_that_is_asked_for(modescope, copied):
+    assert modescope("analyze", copied.path, "radial_plane", "--device", "cpu").returncode == 0
+    refused = modescope("analyze", copied.path, "radial_plane", "--device", "tpu")
+    assert (refused.returncode, refused.stderr) == (2, "There is no device 'tpu'. There are auto, cpu and cuda.\n")
 
 
 def test_info_says_what_is_there(modescope, finished):

@@ -17,7 +17,7 @@ from modescope.data.cache import cache_folder
 from modescope.data.split import checked
 from modescope.data.tensors import in_memory
 from modescope.errors import DataError
-from modescope.recipe import DataSettings
+from modescope.settings import DataSettings
 
 IMAGES = np.random.default_rng(0).integers(0, 256, size=(6, 8, 8, 3), dtype=np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 2])

@@ -4,12 +4,12 @@ import re
 
 import numpy as np
 import pytest
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, QuadMesh
 from PIL import Image
 
 from modescope import analyses
 from modescope.figures import caption, draw
-from modescope.figures.style import SUFFIXES, annotate, encode, figure, heatmap, member_colours
+from modescope.figures.style import INK, SUFFIXES, annotate, encode, figure, heatmap, member_colours
 from modescope.store.results import read_result
 
 
@@ -99,6 +99,95 @@ def test_hardness_draws_learning_overlap_and_chance(drawn):
     levels = {line.get_label(): line.get_ydata()[0] for line in lines(shared)[3:]}
     assert levels["chance"] == float(dataset["hardest_overlap_chance"])
     np.testing.assert_array_equal(members.get_images()[0].get_array(), dataset["rank_correlation_members"])
+
+
+def test_subspaces_draws_every_method_and_marks_the_members(drawn):
+    figure, dataset = drawn("subspaces")
+    accuracy, brier, passes = figure.axes
+    for axes, metric in ((accuracy, "accuracy"), (brier, "brier")):
+        np.testing.assert_array_equal([line.get_ydata() for line in lines(axes)], dataset[metric])
+        assert [line.get_label() for line in lines(axes)] == dataset.attrs["titles"]
+        assert lines(axes)[0].get_color() == INK
+    costs = [line.get_xdata() for line in lines(passes) if line.get_marker() not in ("None", None)]
+    np.testing.assert_array_equal(costs, dataset["forward_passes"])
+    assert len({line.get_color() for line in lines(accuracy)}) == dataset.sizes["method"]
+    low, high = accuracy.get_ylim()
+    best = float(dataset["accuracy"].max())
+    assert low < float(dataset["accuracy"][0, 0]) < best < high
+
+
+def test_a_method_far_worse_does_not_squeeze_the_others(drawn, finished):
+    dataset = read_result(finished, "subspaces").copy(deep=True)
+    dataset["accuracy"][:] = 0.9
+    dataset["accuracy"][0] = [0.9, 0.91, 0.92]
+    dataset["accuracy"][3] = 0.1
+    low, high = draw("subspaces", dataset).axes[0].get_ylim()
+    assert 0.8 < low < 0.9
+    assert 0.92 < high < 0.95
+
+
+def test_the_map_of_subspaces_draws_every_sample(drawn):
+    figure, dataset = drawn("subspace_map")
+    (axes,) = figure.axes
+    for member, line in enumerate(lines(axes)):
+        np.testing.assert_array_equal(line.get_xydata(), dataset["embedding"].sel(member=member))
+    there = np.isfinite(dataset["embedding_samples"].to_numpy()[..., 0]).sum()
+    titles = dataset.attrs["titles"]
+    assert sum(len(points.get_offsets()) for points in axes.collections if points.get_label() in titles) == there
+
+
+def test_the_diversity_plane_draws_points_limits_and_the_reference(drawn):
+    figure, dataset = drawn("diversity_plane")
+    whole, near = figure.axes
+    for axes in (whole, near):
+        curves = {line.get_label(): line.get_ydata() for line in lines(axes)}
+        np.testing.assert_array_equal(curves["independent errors"], dataset["limit_upper"])
+        np.testing.assert_array_equal(curves["reference, random answers"], dataset["limit_lower"])
+        points = {points.get_label(): points.get_offsets() for points in axes.collections}
+        np.testing.assert_allclose(points["reference"], [[dataset.attrs["reference_accuracy"], 0]])
+        others = np.stack([dataset["accuracy"][0, :2], dataset["diversity"][0, :2]], axis=1)
+        np.testing.assert_allclose(points["independent members"], others)
+    low, high = near.get_xlim()
+    assert low < float(np.nanmin(dataset["accuracy"][0])) < high
+
+
+@pytest.mark.parametrize(("name", "panels"), [("radial_plane", 4), ("solution_plane", 5)])
+def test_planes_draw_every_measure_with_x_to_the_right(drawn, name, panels):
+    figure, dataset = drawn(name)
+    shown = [axes for axes in figure.axes if axes.get_title(loc="left")]
+    assert len(shown) == panels
+    for axes, measure in zip(shown, ("loss", "accuracy", "similarity_first"), strict=False):
+        (mesh,) = [part for part in axes.collections if isinstance(part, QuadMesh)]
+        np.testing.assert_allclose(mesh.get_array(), dataset[measure].to_numpy().T)
+        stars = [points.get_offsets() for points in axes.collections if len(points.get_offsets()) == 1]
+        for place in dataset["optima"].to_numpy():
+            assert any(np.allclose(star, place) for star in stars)
+    if name == "radial_plane":
+        np.testing.assert_allclose(lines(shown[0])[1].get_xydata(), dataset["trajectory"][1])
+
+
+def test_connectors_draw_every_path_with_both_similarities(drawn):
+    figure, dataset = drawn("connectors")
+    loss, accuracy, similarity, ratio = figure.axes
+    np.testing.assert_array_equal([line.get_ydata() for line in lines(loss)], dataset["loss"])
+    np.testing.assert_array_equal([line.get_ydata() for line in lines(accuracy)], dataset["accuracy"])
+    dotted = [line.get_ydata() for line in lines(similarity) if line.get_linestyle() == ":"]
+    np.testing.assert_array_equal(dotted, dataset["similarity_second"])
+    solid = [line.get_ydata() for line in lines(ratio) if line.get_linestyle() == "-"]
+    np.testing.assert_array_equal(solid, dataset["difference_over_error_first"])
+
+
+def test_shift_draws_means_by_intensity_and_each_corruption(drawn):
+    figure, dataset = drawn("shift")
+    accuracy, brier, divergence, table, gains = [axes for axes in figure.axes]
+    whole = dataset["accuracy_mean"].sel({"method": "independent"}).isel(size=-1)
+    assert any(np.array_equal(line.get_ydata(), whole) for line in lines(accuracy))
+    assert accuracy.get_xlabel() == "intensity"
+    assert all(np.abs(line.get_ydata()).max() > 0 for line in lines(divergence))  # one network alone has no divergence
+    every = dataset["accuracy"].sel({"method": "independent"})
+    np.testing.assert_allclose(table.get_images()[0].get_array(), 100 * every.isel(size=-1))
+    np.testing.assert_allclose(gains.get_images()[0].get_array(), 100 * (every.isel(size=-1) - every.isel(size=0)))
+    assert [tick.get_text() for tick in table.get_yticklabels()] == ["gaussian noise", "fog"]
 
 
 @pytest.mark.parametrize("name", analyses.NAMES)

@@ -10,8 +10,10 @@ import modescope
 
 ROOT = Path(modescope.__file__).parent
 ROOMS = (
-    "types", "allocator", "errors", "remote", "files", "outside", "seeds", "recipe", "data", "models", "store",
-    "training", "engines", "measures", "analyses", "figures", "report", "study", "progress", "cli", "__main__",
+    "types", "allocator", "errors", "remote", "files", "outside", "seeds", "settings",
+    "analysis_settings", "recipe", "data", "models", "store",
+    "training", "engines", "measures", "subspaces", "landscape", "analyses", "figures", "report", "study", "progress",
+    "cli", "__main__",
 )  # fmt: skip
 
 

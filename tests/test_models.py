@@ -12,7 +12,7 @@ from modescope import seeds
 from modescope.errors import ModelError
 from modescope.models import BUILDERS, build_network
 from modescope.models.layers import SameConv2d
-from modescope.recipe import ModelSettings
+from modescope.settings import ModelSettings
 
 CIFAR = (32, 32, 3)
 

@@ -89,7 +89,7 @@ def test_overrides_reach_nested_fields_and_bare_words_are_strings():
         ("training.learning_rate=nan", "training.learning_rate cannot be nan: input should be a finite number"),
         ("ensemble.vary=init,ordr", "cannot be 'ordr'"),
         ("snapshots.epochs=last:0", "all, last:K, or a list of epochs"),
-        ("training.schedule=fast", "'constant', 'cosine', 'report'"),
+        ("training.schedule=fast", "'constant', 'cosine', 'cyclic-cosine'"),
         ("members", "`--set members` is no assignment"),
         ("name.x=1", "name is a value, not a section"),
         ("name=../up", "name cannot be '../up'"),

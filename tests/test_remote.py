@@ -55,7 +55,7 @@ def test_a_path_is_a_path_and_an_address_an_address():
         place("nonsense://run")
 
 
-def test_a_run_in_an_object_store_is_the_run_on_disk(tmp_path, bucket):
+def test_a_run_in_an_object_store_is_the_run_on_disk(tmp_path, bucket, few_analyses):
     here, _ = trained(tmp_path / "here")
     there, _ = trained(place(f"{bucket}/sequential"), engine="sequential")
     assert files(downloaded(there, tmp_path / "copy")) == files(here)

@@ -9,8 +9,9 @@ import xarray as xr
 
 from conftest import TINY
 from modescope import study
+from modescope.analyses import NAMES
 from modescope.recipe import load
-from modescope.report.answer import answer
+from modescope.report.answer import answer, comparison
 from modescope.store.results import read_result
 
 
@@ -112,16 +113,70 @@ def test_the_answer_is_the_datasets_numbers(finished):
     )
 
 
+def test_the_answer_speaks_of_the_best_substitute_with_its_interval(finished):
+    dataset = read_result(finished, "subspaces").copy(deep=True)
+    titles = list(dataset.attrs["titles"])
+
+    def told(gain, low, high, over, over_low, over_high):
+        dataset["accuracy"][1:] = 0.5
+        dataset["accuracy"][2] = 0.7
+        three = {"accuracy_gain": (gain, low, high), "accuracy_over_optimum": (over, over_low, over_high)}
+        for name, values in three.items():
+            for end, value in zip(("", "_low", "_high"), values, strict=True):
+                dataset[name + end][2] = value
+        return answer({"subspaces": dataset})
+
+    (said,) = told(0.02, 0.01, 0.03, 0.004, 0.001, 0.007).sentences
+    assert f"{titles[2]} gains most: +2.0 points (+1.0 to +3.0 points; chosen on these very examples)" in said
+    assert f"on top of them {titles[2]} adds +0.4 points (+0.1 to +0.7 points)" in said
+    (said,) = told(0.001, -0.01, 0.02, -0.03, -0.04, -0.02).sentences
+    assert "is clearly more accurate than that member" in said
+    assert "takes away -3.0 points" in said
+    (said,) = told(0.001, -0.01, 0.02, 0.003, -0.04, 0.02).sentences
+    assert "adds nothing that these examples can show: +0.3 points" in said
+
+
+def test_runs_are_ranked_only_where_nothing_could_turn_it_round():
+    def compared(*intervals):
+        runs = {"disagreement": [(low + high) / 2 for low, high in intervals]}
+        for over in ("", "_members"):
+            for end, place in (("low", 0), ("high", 1)):
+                runs[f"disagreement{over}_{end}"] = [interval[place] for interval in intervals]
+        others = ("disagreement_over_error", "cosine_similarity", "accuracy_one", "accuracy_all", "accuracy_gain")
+        zeros = {name: [0.0] * len(intervals) for name in (*others, "accuracy_gain_low", "accuracy_gain_high")}
+        variables = {name: ("run", values) for name, values in {**runs, **zeros}.items()}
+        dataset = xr.Dataset(variables, {"run": ["A", "B", "C"]}, {"members": 3})
+        return comparison(dataset).sentence
+
+    assert (
+        compared((0.28, 0.32), (0.20, 0.25), (0.1, 0.15))
+        == "Members differ most where A varies and least where C does."
+    )
+    assert compared((0.28, 0.32), (0.27, 0.31), (0.1, 0.15)) == "Members differ least where C varies."
+    assert "cannot be told" in compared((0.28, 0.32), (0.27, 0.31), (0.26, 0.30))
+
+
+def test_the_answer_speaks_of_a_path_where_it_is_lower_than_the_line(finished):
+    dataset = read_result(finished, "connectors").copy(deep=True)
+    dataset["barrier"][:] = [2.0, 0.5, 0.1]
+    dataset["difference_over_error_first"][2, -1] = 0.9
+    (said,) = answer({"connectors": dataset}).sentences
+    assert "the loss rises by 0.10 nat (straight line: 2.00)" in said
+    assert "by 0.90 of the error" in said
+    dataset["barrier"][:] = [0.1, 0.2, 0.1]
+    assert answer({"connectors": dataset}).sentences == ()
+
+
 def test_the_page_is_one_file_with_everything_in_it(finished):
     html = finished.report.read_text()
     page = Page(html)
-    assert len([tag for tag, _ in page.tags if tag == "figure"]) == 7
+    assert len([tag for tag, _ in page.tags if tag == "figure"]) == len(NAMES)
     images = [attributes for tag, attributes in page.tags if tag == "img"]
     assert all(attributes["src"].startswith("data:image/svg+xml;base64,") for attributes in images)
     assert all(len(attributes["alt"]) > 40 for attributes in images)
     assert not [tag for tag, _ in page.tags if tag in ("script", "link", "iframe")]
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
-    assert len(links) == 28
+    assert len(links) == 4 * len(NAMES)
     assert all((finished.path / link).exists() for link in links)
     told = answer({name: read_result(finished, name) for name in ("ensemble_size", "similarity_members")})
     for sentence in told.sentences[:1]:
@@ -130,7 +185,7 @@ def test_the_page_is_one_file_with_everything_in_it(finished):
     assert len(html) < 8 * 2**20
 
 
-def test_names_from_users_are_shown_as_text(tmp_path):
+def test_names_from_users_are_shown_as_text(tmp_path, few_analyses):
     generator = np.random.default_rng(0)
     images, labels = generator.integers(0, 255, (64, 8, 8), dtype=np.uint8), np.arange(64) % 2
     np.savez(tmp_path / "<b>bold.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
@@ -166,4 +221,4 @@ def test_a_report_of_what_is_there(copied, missing):
     else:
         copied.provenance.unlink()
     page = Page(study.report(copied).read_text())
-    assert len([tag for tag, _ in page.tags if tag == "figure"]) == (6 if missing == "analyses" else 7)
+    assert len([tag for tag, _ in page.tags if tag == "figure"]) == len(NAMES) - (missing == "analyses")

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from modescope import seeds
-from modescope.recipe import TrainingSettings, load
+from modescope.recipe import load
+from modescope.settings import TrainingSettings
 from modescope.training.member import initial_network
 from modescope.training.optimizers import build_optimizer
 from modescope.training.schedules import SCHEDULES, learning_rate

@@ -17,6 +17,7 @@ import zarr
 import modescope.training.member
 from conftest import TINY, files, trained
 from modescope import study
+from modescope.analyses import NAMES
 from modescope.data import load_data
 from modescope.errors import DamagedFileError, DiskFullError, MembersFailedError, RunError
 from modescope.files import replaced_folder, write_bytes
@@ -50,10 +51,7 @@ def test_a_run_holds_what_the_design_says(finished):
     for member in ("000", "001", "002"):
         expected |= {f"members/{member}/history.jsonl", f"members/{member}/resume.safetensors"}
         expected |= {f"members/{member}/snapshots/{epoch:03d}.safetensors" for epoch in range(4)}
-    for analysis in (
-        "learning_curves", "similarity_snapshots", "similarity_members", "trajectory_map", "confusion",
-        "ensemble_size", "hardness",
-    ):  # fmt: skip
+    for analysis in NAMES:
         expected |= {f"analyses/{analysis}.zarr"} | {f"figures/{analysis}.{suffix}" for suffix in ("png", "svg", "pdf")}
     assert expected <= names
     assert not [name for name in names if ".partial" in name]

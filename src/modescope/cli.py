@@ -77,7 +77,7 @@ def run(
     made, trained = _train(_recipe(recipe, settings), output, engine=engine, **asked)
     results = None if trained else study.saved_results(made)
     if results is None:
-        results = _analyze(made, [])
+        results = _analyze(made, [], device)
         study.report(made, results)
     elif not study.report_is_current(made, results):
         study.report(made, results)
@@ -107,13 +107,14 @@ def train(
 def analyze(
     path: RunPath,
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which analyses.")] = None,
+    device: DeviceName = "auto",
     debug: Debug = False,
 ) -> None:
     """Make all analyses of a run, or the named ones."""
     from modescope.files import place
     from modescope.store.run import open_run
 
-    _analyze(open_run(place(path)), names or [])
+    _analyze(open_run(place(path)), names or [], device)
 
 
 @app.command()
@@ -124,6 +125,33 @@ def report(path: RunPath, debug: Debug = False) -> None:
     from modescope.store.run import open_run
 
     out.print(f"The page is {study.report(open_run(place(path)))}", soft_wrap=True)
+
+
+@app.command()
+def compare(
+    paths: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="The folders of runs.")],
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="FOLDER", help="Where the Dataset and its figure go.")
+    ] = "runs/compare",
+    debug: Debug = False,
+) -> None:
+    """Compare runs that differ in what varies between their members."""
+    from modescope import study
+    from modescope.files import place
+    from modescope.report.answer import comparison
+    from modescope.store.run import open_run
+
+    dataset = study.compare([open_run(place(path)) for path in paths], place(output))
+    told = comparison(dataset)
+    table = Table(box=None, pad_edge=False)
+    header, *rows = told.rows
+    for title in header:
+        table.add_column(title)
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+    out.print(f"\n{told.sentence}")
+    out.print(f"\nThe figure is {place(output) / 'vary.png'}", soft_wrap=True)
 
 
 @app.command()
@@ -256,13 +284,13 @@ def _by_whom(choice: "Choice") -> str:
     return f"one after another ({choice.why})"
 
 
-def _analyze(found: "Run", names: list[str]) -> "Results":
+def _analyze(found: "Run", names: list[str], device: str) -> "Results":
     from modescope import study
 
     def done(name: str, seconds: float) -> None:
         out.print(f"Analysed {name} ({seconds:.1f} s).")
 
-    results = study.analyze(found, names, done)
+    results = study.analyze(found, names, done, device=device)
     for name, why in results.left_out.items():
         out.print(f"Left out {name}: {why}", soft_wrap=True)
     return results

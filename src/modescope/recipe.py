@@ -11,189 +11,21 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 import tomli_w
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from modescope.analysis_settings import AnalysesSettings
 from modescope.errors import RecipeError
-
-Varying = Literal["init", "order", "dropout", "augment"]
-Count = Annotated[int, Field(ge=1)]
-Unit = Annotated[float, Field(gt=0, lt=1)]
-Epoch = Annotated[int, Field(ge=0)]
-Factor = Annotated[float, Field(gt=0)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-
-
-def _listed(value: object) -> object:
-    """TOML has lists, a frozen recipe has tuples."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _words(value: object) -> object:
-    """`init,order` on the command line is a list of two words."""
-    return (
-        tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else _listed(value)
-    )
-
-
-def _in_order(value: tuple[str, ...]) -> tuple[str, ...]:
-    """Each once and in one order: what varies is a set, and the same set is the same recipe."""
-    return tuple(word for word in get_args(Varying) if word in value)
-
-
-def _plain(value: dict[str, Any]) -> dict[str, Any]:
-    """Refuse what would not come back from TOML and JSON as it went in."""
-    try:
-        json.dumps(value, allow_nan=False)
-        tomli_w.dumps(value)
-    except (TypeError, ValueError):
-        raise ValueError("values must be text, finite numbers, true or false, or lists and tables of them") from None
-    return value
-
-
-class Section(BaseModel):
-    """A frozen part of a recipe that refuses keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class DataSettings(Section):
-    """Where the images come from and how they are scaled."""
-
-    source: str = Field(
-        "digits", description="digits, hf:REPO[:CONFIG], parquet:DIR, npz:FILE, images:DIR or package.module:function"
-    )
-    train_examples: Count | Literal["all"] = Field("all", description="a seeded subset of this size, or all")
-    test_examples: Count | Literal["all"] = Field("all", description="a seeded subset of this size, or all")
-    scaling: Literal["unit", "centred", "raw"] = Field(
-        "unit", description="unit: [0, 1]; centred: unit less the training set's mean image; raw: as stored, 0 to 255"
-    )
-
-
-class ModelSettings(Section):
-    """Which network."""
-
-    name: str = Field("report-smallcnn", description="a built-in network, timm:NAME, hf:TYPE or package.module:factory")
-    kwargs: Annotated[dict[str, Any], AfterValidator(_plain)] = Field(
-        default_factory=dict, description="arguments for the network's builder"
-    )
-
-
-class TrainingSettings(Section):
-    """How one member is trained."""
-
-    epochs: int = Field(40, ge=0, description="passes over the training data")
-    batch_size: Count = 128
-    sampling: Literal["permutation", "replacement"] = Field(
-        "permutation",
-        description="permutation: each example once an epoch; replacement: floor(examples / batch_size) independent "
-        "draws of a batch, as in the paper's notebook",
-    )
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: float = Field(1.6e-3, gt=0, description="before the schedule's factor")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    epsilon: float = Field(1e-8, gt=0, description="of adam and adamw")
-    weight_decay: float = Field(0.0, ge=0, description="PyTorch's meaning: added to the gradient as weight_decay * w")
-    decayed: Literal["all", "weights"] = Field(
-        "all", description="all: every parameter; weights: tensors of two or more dimensions, not biases and norms"
-    )
-    schedule: (
-        Literal["constant", "cosine", "report", "paper", "keras-resnet", "paper-cifar100"]
-        | Annotated[tuple[Annotated[tuple[Epoch, Factor], BeforeValidator(_listed)], ...], BeforeValidator(_listed)]
-    ) = Field("constant", description="a named schedule, or a list of [first 0-based epoch, factor] steps")
-    augment: Literal["none", "report", "keras-resnet"] = "none"
-    precision: Literal["float32", "tf32", "float64", "bfloat16"] = Field(
-        "float32",
-        description="float64 for checks; faster on a GPU: tf32 (rounds products), bfloat16 (autocast)",
-    )
-    threads_per_member: Count = Field(1, description="CPU threads that compute one member; part of its identity")
-
-
-class EnsembleSettings(Section):
-    """How many members, and what makes them differ."""
-
-    members: Count = 10
-    seed: Seed = 0
-    vary: Annotated[tuple[Varying, ...], BeforeValidator(_words), AfterValidator(_in_order)] = Field(
-        ("init", "order", "dropout", "augment"), description="what differs between members; the rest is member 0's"
-    )
-
-
-class SnapshotSettings(Section):
-    """Which epochs' weights are kept. Predictions are kept for every epoch."""
-
-    epochs: (
-        Annotated[str, Field(pattern=r"^(all|last:[1-9][0-9]*)$")]
-        | Annotated[tuple[Epoch, ...], BeforeValidator(_listed)]
-    ) = Field("all", description="all, last:K, or a list of epochs")
-
-    def kept(self, epochs: int) -> frozenset[int]:
-        """The epochs out of 0..`epochs` whose weights are written.
-
-        Example:
-            >>> sorted(SnapshotSettings(epochs="last:2").kept(5))
-            [4, 5]
-        """
-        if self.epochs == "all":
-            return frozenset(range(epochs + 1))
-        if isinstance(self.epochs, str):
-            last = int(self.epochs.removeprefix("last:"))
-            return frozenset(range(max(0, epochs + 1 - last), epochs + 1))
-        return frozenset(self.epochs) & frozenset(range(epochs + 1))
-
-
-class SimilarityMembersSettings(Section):
-    """Settings of `similarity_members`."""
-
-    confidence: Unit = Field(0.95, description="of the intervals")
-    resamples: Count = Field(1000, description="bootstrap resamples of the test examples")
-    seed: Seed = 0
-
-
-class SimilaritySnapshotsSettings(SimilarityMembersSettings):
-    """Settings of `similarity_snapshots`."""
-
-    late_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.25, description="the last part of training whose snapshots count as late in the summary"
-    )
-
-
-class TrajectoryMapSettings(Section):
-    """Settings of `trajectory_map`."""
-
-    perplexity: float = Field(30.0, gt=0, description="scikit-learn's and the paper's default; less for few points")
-    seed: Seed = 0
-
-
-class EnsembleSizeSettings(Section):
-    """Settings of `ensemble_size`."""
-
-    subsets: Count = Field(2000, description="random subsets of a size, where there are more than this")
-    resamples: Count = Field(1000, description="bootstrap resamples of the test examples")
-    bins: Count = Field(15, description="of the expected calibration error")
-    confidence: Unit = 0.95
-    seed: Seed = 0
-
-
-class HardnessSettings(Section):
-    """Settings of `hardness`."""
-
-    fraction: Unit = Field(0.05, description="the part of the test examples that is called hardest")
-    resamples: Count = Field(1000, description="bootstrap resamples of the test examples")
-    confidence: Unit = 0.95
-    seed: Seed = 0
-
-
-class AnalysesSettings(Section):
-    """Settings of the analyses that have any."""
-
-    similarity_snapshots: SimilaritySnapshotsSettings = SimilaritySnapshotsSettings()
-    similarity_members: SimilarityMembersSettings = SimilarityMembersSettings()
-    trajectory_map: TrajectoryMapSettings = TrajectoryMapSettings()
-    ensemble_size: EnsembleSizeSettings = EnsembleSizeSettings()
-    hardness: HardnessSettings = HardnessSettings()
+from modescope.settings import (
+    DataSettings,
+    EnsembleSettings,
+    ModelSettings,
+    Section,
+    SnapshotSettings,
+    TrainingSettings,
+)
 
 
 class Recipe(Section):
@@ -213,6 +45,20 @@ class Recipe(Section):
             raise ValueError(
                 "training.augment = 'report' clips brightness to [0, 1], so it needs data.scaling = 'unit', "
                 f"not {self.data.scaling!r}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _cycles_fit(self) -> "Recipe":
+        training = self.training
+        if training.cycles > 1 and training.schedule != "cyclic-cosine":
+            raise ValueError(
+                f"training.cycles = {training.cycles} needs training.schedule = 'cyclic-cosine', not "
+                f"{training.schedule!r}"
+            )
+        if training.cycles > 1 and (training.epochs % training.cycles or not training.epochs):
+            raise ValueError(
+                f"training.epochs = {training.epochs} is no multiple of training.cycles = {training.cycles}"
             )
         return self
 

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-Purpose = Literal["init", "order", "dropout", "augment"]
+Purpose = Literal["init", "order", "dropout", "augment", "noise"]
 
 
 def seed(root: int, member: int, purpose: str, epoch: int = 0) -> int:
@@ -22,7 +22,7 @@ def seed(root: int, member: int, purpose: str, epoch: int = 0) -> int:
     Args:
         root: `ensemble.seed` of the recipe.
         member: The member the stream belongs to.
-        purpose: What the stream is for (`init`, `order`, `dropout`, `augment`, or an analysis's name).
+        purpose: What the stream is for (`init`, `order`, `dropout`, `augment`, `noise`, or an analysis's name).
         epoch: The epoch that consumes it; 0 for streams that are consumed once.
 
     Returns:

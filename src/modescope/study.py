@@ -9,10 +9,11 @@ import torch
 import xarray as xr
 
 from modescope import analyses
+from modescope.analyses import vary
 from modescope.data import DataSet, load_data
 from modescope.data.augment import check_augmentation
 from modescope.engines import ENGINES, Asked, Choice, Job, check_request, choose
-from modescope.errors import DamagedFileError, NotApplicableError, RequestError, RunError
+from modescope.errors import DamagedFileError, MembersFailedError, NotApplicableError, RequestError, RunError
 from modescope.figures import draw
 from modescope.figures.style import SUFFIXES, encode
 from modescope.files import modified, write_bytes, write_text
@@ -22,7 +23,7 @@ from modescope.store.epochs import check_member
 from modescope.store.lock import locked
 from modescope.store.predictions import prepare_predictions
 from modescope.store.provenance import add_seconds, check_data, record_data, record_making
-from modescope.store.results import read_result, write_result, written_at
+from modescope.store.results import read_left_out, read_result, write_dataset, write_left_out, write_result, written_at
 from modescope.store.run import Run, run_at, start_run
 from modescope.training.check import check_trainable
 from modescope.training.member import initial_network
@@ -86,7 +87,7 @@ def plan(
     """
     asked = Asked(engine, device, workers, block_size, ray_address)
     check_request(asked)
-    place = _device(asked)
+    place = _device(device, elsewhere=engine == "ray")
     data = load_data(recipe.data)
     check_augmentation(recipe.training.augment, data)
     check_trainable(recipe, data)
@@ -146,18 +147,27 @@ def carry_out(training: Plan, on_epoch: OnEpoch, tell: Callable[[str], None] = l
 
     with locked(training.run):
         try:
-            ENGINES[training.choice.engine](replace(training.job, tell=tell), recorded)
+            failures = ENGINES[training.choice.engine](replace(training.job, tell=tell), recorded)
         finally:
             count()
+    if failures:
+        raise MembersFailedError(failures) from next(iter(failures.values()))  # --debug shows where
 
 
-def analyze(run: Run, names: Sequence[str] = (), on_done: Callable[[str, float], None] | None = None) -> Results:
+def analyze(
+    run: Run,
+    names: Sequence[str] = (),
+    on_done: Callable[[str, float], None] | None = None,
+    *,
+    device: str = "auto",
+) -> Results:
     """Make the named analyses, or all that make sense for the run, and save their Datasets.
 
     Args:
         run: A finished run.
         names: Which; all if empty.
         on_done: Called with each analysis and the seconds it took.
+        device: `auto`, `cpu` or `cuda`: where networks that the run does not hold are evaluated.
 
     Returns:
         The new Datasets, and what was left out.
@@ -169,10 +179,11 @@ def analyze(run: Run, names: Sequence[str] = (), on_done: Callable[[str, float],
     """
     datasets: dict[str, xr.Dataset] = {}
     left_out: dict[str, str] = {}
+    bench = analyses.Bench(run, _device(device))
     for name in analyses.chosen(names):
         started = time.perf_counter()
         try:
-            datasets[name] = analyses.analyze(run, name)
+            datasets[name] = analyses.analyze(run, name, bench)
         except NotApplicableError as error:
             if names:
                 raise
@@ -183,6 +194,8 @@ def analyze(run: Run, names: Sequence[str] = (), on_done: Callable[[str, float],
         add_seconds(run, "analyze", seconds)
         if on_done is not None:
             on_done(name, seconds)
+    if not names:
+        write_left_out(run, left_out)
     return Results(datasets, left_out)
 
 
@@ -190,8 +203,9 @@ def saved_results(run: Run) -> Results | None:
     """The Datasets on disk, if all that make sense for the run are there and of its present recipe; else None."""
     datasets: dict[str, xr.Dataset] = {}
     left_out: dict[str, str] = {}
+    known = read_left_out(run)
     for name in analyses.NAMES:
-        why = analyses.why_not(run, name)
+        why = analyses.why_not(run, name) or known.get(name)
         if why is not None:
             left_out[name] = why
             continue
@@ -261,13 +275,35 @@ def _of_this_recipe(run: Run, dataset: xr.Dataset) -> bool:
     return made == (run.recipe.sha256(), metadata.version("modescope"))
 
 
-def _device(asked: Asked) -> torch.device:
-    name = asked.device
+def compare(runs: Sequence[Run], output: Place) -> xr.Dataset:
+    """Compare runs that differ in what varies between their members; save the Dataset and its figure.
+
+    Args:
+        runs: At least two finished runs.
+        output: A folder, which is made if it is not there.
+
+    Returns:
+        The Dataset.
+
+    Raises:
+        RequestError: They cannot be compared.
+        DiskFullError: There is no room for it.
+    """
+    dataset = vary.analyze(runs)
+    output.mkdir(parents=True, exist_ok=True)
+    write_dataset(output / "vary.zarr", dataset)
+    figure = draw("vary", dataset)
+    for suffix in SUFFIXES:
+        write_bytes(output / f"vary.{suffix}", encode(figure, suffix))
+    return dataset
+
+
+def _device(name: str, *, elsewhere: bool = False) -> torch.device:
+    """The device of that name; `elsewhere` if it need not be one of this machine."""
     if name not in ("auto", "cpu", "cuda"):
         raise RequestError(f"There is no device {name!r}. There are auto, cpu and cuda.")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    elsewhere = asked.engine == "ray"  # where it trains there may be a device that is not here
     if name == "cuda" and not torch.cuda.is_available() and not elsewhere:
         raise RequestError("--device cuda was asked for, but PyTorch finds no CUDA device here. Use --device cpu.")
     return torch.device(name)

@@ -25,6 +25,16 @@ CLASS_TRUE = "class_true"
 CLASS_PREDICTED = "class_predicted"
 COMPONENT = "component"
 SIZE = "size"
+RUN = "run"
+METHOD = "method"
+ACCURACY_GRID = "accuracy_grid"
+SAMPLES = "samples_inside"
+KIND = "kind"
+X = "x"
+Y = "y"
+T = "t"
+CORRUPTION = "corruption"
+INTENSITY = "intensity"
 
 FRACTION = "fraction"
 NAT = "nat"
@@ -46,7 +56,7 @@ class EpochRecord:
     train_accuracy: float  # fraction
     test_loss: float  # nat
     test_accuracy: float  # fraction
-    learning_rate: float | None  # what the epoch trained with; None at epoch 0
+    learning_rate: float | None  # what the epoch began with; None at epoch 0
     seconds: float  # wall clock, with evaluation and without writing
 
 

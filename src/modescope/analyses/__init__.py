@@ -1,19 +1,34 @@
 """One question a file: each reads a run, names the axes, and gives a Dataset.
 
-Every module here has a `QUESTION`, a `REFERENCE` and a function `analyze(run) -> Dataset`; its name is the analysis's.
-One that makes no sense for every run has a function `check(run)` too, which says so.
+Every module named in `NAMES` has a `QUESTION`, a `REFERENCE` and a function `analyze(run) -> Dataset`, or, if it looks
+at networks that the run does not hold, `analyze(run, bench)`. One that makes no sense for every run has a function
+`check(run)` too, which says so.
 """
 
 import difflib
 import importlib
 from collections.abc import Sequence
 
+import torch
 import xarray as xr
 
+from modescope.analyses.bench import Bench
 from modescope.errors import NotApplicableError, RequestError
 from modescope.store.predictions import require_finished
 from modescope.store.run import Run
 
+__all__ = ["NAMES", "OF_NETWORKS", "Bench", "analyze", "chosen", "why_not"]
+
+OF_NETWORKS = (
+    "subspaces",
+    "subspace_map",
+    "diversity_plane",
+    "radial_plane",
+    "solution_plane",
+    "connectors",
+    "shift",
+)
+"""Those that look at networks of their own making: their function is `analyze(run, bench)`."""
 NAMES = (
     "learning_curves",
     "similarity_snapshots",
@@ -22,6 +37,7 @@ NAMES = (
     "confusion",
     "ensemble_size",
     "hardness",
+    *OF_NETWORKS,
 )
 
 
@@ -49,8 +65,16 @@ def why_not(run: Run, name: str) -> str | None:
     return None
 
 
-def analyze(run: Run, name: str) -> xr.Dataset:
+def analyze(run: Run, name: str, bench: Bench | None = None) -> xr.Dataset:
     """Answer one question about a run.
+
+    Args:
+        run: The run.
+        name: Which analysis.
+        bench: What networks are evaluated with; one on the CPU if None.
+
+    Returns:
+        Its Dataset.
 
     Raises:
         NotApplicableError: It makes no sense for this run.
@@ -58,4 +82,7 @@ def analyze(run: Run, name: str) -> xr.Dataset:
         DamagedFileError: A file that it needs is damaged.
     """
     require_finished(run)
-    return importlib.import_module(f"modescope.analyses.{name}").analyze(run)
+    module = importlib.import_module(f"modescope.analyses.{name}")
+    if name in OF_NETWORKS:
+        return module.analyze(run, bench or Bench(run, torch.device("cpu")))
+    return module.analyze(run)

@@ -115,11 +115,13 @@ def _cut(sizes: Mapping[str, int], most: int) -> Iterator[list[tuple[str, int, i
         yield spans
 
 
-def with_ends(name: str, estimate: Sequence[float | np.ndarray], unit: str, told: str) -> dict[str, Variable]:
-    """A number and the ends of its interval as `NAME`, `NAME_low` and `NAME_high`."""
+def with_ends(
+    name: str, estimate: Sequence[float | np.ndarray], unit: str, told: str, dimensions: tuple[str, ...] = ()
+) -> dict[str, Variable]:
+    """Estimates and the ends of their intervals as `NAME`, `NAME_low` and `NAME_high`."""
     ends = (("", ""), ("_low", ": lower end of the interval"), ("_high", ": upper end of the interval"))
     return {
-        name + suffix: ((), np.asarray(value), unit, told + what)
+        name + suffix: (dimensions, np.asarray(value), unit, told + what)
         for (suffix, what), value in zip(ends, estimate, strict=True)
     }
 
@@ -131,6 +133,7 @@ def dataset(
     *,
     question: str,
     reference: str,
+    members: Sequence[int] | None = None,
     **attributes: object,
 ) -> xr.Dataset:
     """A labelled Dataset that says what it is: question, source of the method, split, recipe.
@@ -141,6 +144,7 @@ def dataset(
         variables: Name -> (dimensions, values, unit, description).
         question: What it answers.
         reference: Who says so, and where.
+        members: Those that the member axes stand for; all of the run if None.
         **attributes: Further facts; `split` where it is not the test split alone.
 
     Returns:
@@ -151,7 +155,7 @@ def dataset(
     for dimension in sorted(used):
         axis = dimension.partition("_")[0]
         if axis == MEMBER:
-            coordinates[dimension] = (dimension, np.asarray(run.members))
+            coordinates[dimension] = (dimension, np.asarray(run.members if members is None else members))
         elif axis == EPOCH:
             coordinates[dimension] = (dimension, np.asarray(run.epochs))
         elif axis == CLASS:

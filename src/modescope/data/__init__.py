@@ -12,7 +12,7 @@ from modescope.data.hub import read_hub, read_parquet
 from modescope.data.npz import read_npz
 from modescope.data.split import Arrays, DataSet, Split, fingerprint
 from modescope.errors import DataError
-from modescope.recipe import DataSettings
+from modescope.settings import DataSettings
 
 __all__ = ["SOURCES", "DataSet", "Split", "load_data"]
 

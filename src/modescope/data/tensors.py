@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from modescope.data.split import DataSet, Split
-from modescope.recipe import DataSettings
+from modescope.settings import DataSettings
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,11 @@ class TensorSplit:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def part(self, chosen: Int64[Tensor, " _"]) -> "TensorSplit":
+        """Some of the examples, in this order."""
+        chosen = chosen.to(self.labels.device)
+        return TensorSplit(self.inputs[chosen], self.labels[chosen])
 
 
 @dataclass(frozen=True)

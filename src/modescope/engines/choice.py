@@ -1,5 +1,6 @@
 """Which engines there are, which one is taken, with how many workers, and why."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -15,10 +16,10 @@ from modescope.errors import RequestError
 from modescope.types import OnEpoch
 
 
-def _train_on_ray(job: Job, on_epoch: OnEpoch) -> None:
+def _train_on_ray(job: Job, on_epoch: OnEpoch) -> Mapping[int, BaseException]:
     from modescope.engines.ray import train_on_ray  # Ray is an extra, and takes long to import
 
-    train_on_ray(job, on_epoch)
+    return train_on_ray(job, on_epoch)
 
 
 ENGINES: dict[str, Engine] = {

@@ -29,11 +29,13 @@ class Job:
 class Engine(Protocol):
     """Trains the members of a job and puts every epoch on disk as it is finished."""
 
-    def __call__(self, job: Job, on_epoch: OnEpoch) -> None:
+    def __call__(self, job: Job, on_epoch: OnEpoch) -> Mapping[int, BaseException]:
         """Train all members of the job; the failure of one does not stop the others.
 
+        Returns:
+            The members that could not be trained, and why.
+
         Raises:
-            MembersFailedError: Some members could not be trained.
             DiskFullError: There is no room for what is trained.
         """
         ...

@@ -146,7 +146,7 @@ def measured(recipe: Recipe, data: TensorData, members: Sequence[int]) -> tuple[
 
         try:
             step()
-            taken = captured(stack, step) if inputs.is_cuda else step
+            taken = captured(stack, step, lambda number: None) if inputs.is_cuda else step
             milliseconds[name] = 1000 * _seconds(taken) / len(members)
         except torch.cuda.OutOfMemoryError:
             raise

@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -20,7 +21,7 @@ from modescope.allocator import keep_freed_memory
 from modescope.data.shared import SharedDataSet, share
 from modescope.engines.job import Job
 from modescope.engines.outcome import reportable
-from modescope.errors import DiskFullError, MembersFailedError, RequestError, WorkError
+from modescope.errors import DiskFullError, RequestError, WorkError
 from modescope.files import scratch_folder
 from modescope.store.run import Run
 from modescope.training.member import train_member
@@ -30,7 +31,7 @@ from modescope.types import EpochRecord, OnEpoch
 _SPAWN = multiprocessing.get_context("spawn")  # forking a process that has threads may deadlock, and CUDA forbids it
 
 
-def train_in_processes(job: Job, on_epoch: OnEpoch) -> None:
+def train_in_processes(job: Job, on_epoch: OnEpoch) -> Mapping[int, BaseException]:
     """Train the members of a job in `job.workers` processes; see `Engine`."""
     with scratch_folder(job.run.path) as folder:
         shared = share(job.data, folder)
@@ -39,8 +40,7 @@ def train_in_processes(job: Job, on_epoch: OnEpoch) -> None:
             pool.train()
         finally:
             pool.end()
-    if pool.failures:
-        raise MembersFailedError(pool.failures) from next(iter(pool.failures.values()))
+    return pool.failures
 
 
 @dataclass

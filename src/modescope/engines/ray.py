@@ -29,7 +29,7 @@ from modescope.engines.job import Job
 from modescope.engines.layout import Layout, laid_out, settled
 from modescope.engines.outcome import reportable
 from modescope.engines.stacked import train_block
-from modescope.errors import DiskFullError, MembersFailedError, ModescopeError, RequestError, WorkError
+from modescope.errors import DiskFullError, ModescopeError, RequestError, WorkError
 from modescope.files import sweep
 from modescope.store.epochs import check_member
 from modescope.store.run import Run
@@ -44,7 +44,7 @@ _GPU_SHARE = 0.8  # of its memory
 _ENDING_SECONDS = 30.0  # that cancelled tasks get to end
 
 
-def train_on_ray(job: Job, on_epoch: OnEpoch) -> None:
+def train_on_ray(job: Job, on_epoch: OnEpoch) -> Mapping[int, BaseException]:
     """Train the members of a job as Ray tasks; see `Engine`.
 
     Raises:
@@ -62,8 +62,7 @@ def train_on_ray(job: Job, on_epoch: OnEpoch) -> None:
             tasks.train()
         finally:
             tasks.end()
-    if tasks.failures:
-        raise MembersFailedError(tasks.failures) from next(iter(tasks.failures.values()))
+    return tasks.failures
 
 
 @dataclass(frozen=True)

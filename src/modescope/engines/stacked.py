@@ -16,7 +16,7 @@ from modescope import seeds
 from modescope.data.tensors import TensorData
 from modescope.engines.job import Job
 from modescope.engines.layout import Layout, laid_out, networks, settled
-from modescope.errors import DiskFullError, MembersFailedError, RequestError
+from modescope.errors import DiskFullError, RequestError
 from modescope.store.epochs import Progress, check_repeated, record_epoch
 from modescope.store.resume import ResumeState, read_resume
 from modescope.store.run import Run
@@ -33,7 +33,7 @@ from modescope.types import EpochRecord, OnEpoch
 _WRITERS = 4  # threads that write epochs while the next ones are computed; they wait for the disk most of the time
 
 
-def train_stacked(job: Job, on_epoch: OnEpoch) -> None:
+def train_stacked(job: Job, on_epoch: OnEpoch) -> Mapping[int, BaseException]:
     """Train the members of a job in blocks, all members of a block at once; see `Engine`."""
     recipe = job.run.recipe
     data = data_for_training(recipe, job.data, job.device)
@@ -46,8 +46,7 @@ def train_stacked(job: Job, on_epoch: OnEpoch) -> None:
     for block in layout.blocks:
         missing = {member: job.members[member] for member in block if member in job.members}
         failures |= train_block(job.run, data, block, layout.lowering, missing, on_epoch)
-    if failures:
-        raise MembersFailedError(failures) from next(iter(failures.values()))
+    return failures
 
 
 def train_block(

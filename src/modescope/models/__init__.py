@@ -12,7 +12,7 @@ from modescope.models.outside import factory_network, timm_network, transformers
 from modescope.models.paper_cnn import paper_mediumcnn, paper_smallcnn
 from modescope.models.report_cnn import report_mediumcnn, report_smallcnn
 from modescope.models.resnet20 import resnet20v1
-from modescope.recipe import ModelSettings
+from modescope.settings import ModelSettings
 
 __all__ = ["BUILDERS", "build_network"]
 

@@ -64,6 +64,15 @@ class Run:
         """The Dataset of one analysis."""
         return self.path / "analyses" / f"{name}.zarr"
 
+    @property
+    def left_out(self) -> Place:
+        """Which analyses make no sense for the run, and why."""
+        return self.path / "analyses" / "left_out.json"
+
+    def partial(self, name: str) -> Place:
+        """What has been computed so far of an analysis that is made piece by piece."""
+        return self.path / "analyses" / f"{name}.partial.safetensors"
+
     def figure(self, name: str, suffix: str) -> Place:
         """The figure of one analysis, as `png`, `svg` or `pdf`."""
         return self.path / "figures" / f"{name}.{suffix}"

@@ -9,12 +9,13 @@ from modescope.training.stack import Stack
 WARM_UP = 3  # steps that are taken before one is captured
 
 
-def captured(stack: Stack, step: Callable[[], object]) -> Callable[[], None]:
+def captured(stack: Stack, step: Callable[[], object], begin: Callable[[int], None]) -> Callable[[], None]:
     """Take `WARM_UP` steps, then capture one without taking it.
 
     Args:
         stack: What the step trains.
         step: Reads and writes the same memory each time, and asks the device for no number.
+        begin: Called with the number of each step before it is taken, and not captured.
 
     Returns:
         Takes one more step each time it is called.
@@ -22,7 +23,8 @@ def captured(stack: Stack, step: Callable[[], object]) -> Callable[[], None]:
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):  # capturing needs everything to have been used once, on another stream
-        for _ in range(WARM_UP):
+        for number in range(WARM_UP):
+            begin(number)
             step()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()

@@ -11,7 +11,10 @@ from modescope.data.augment import AUGMENTATIONS
 from modescope.data.tensors import Scaling, TensorSplit
 from modescope.models.outputs import as_logits
 from modescope.recipe import Recipe
+from modescope.training.csgmcmc import prepare_noise
 from modescope.training.dropout import MemberDropout
+from modescope.training.optimizers import set_learning_rate
+from modescope.training.schedules import learning_rate, moves_within_epochs
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,15 @@ def train_epoch(
     draws = seeds.generator(*streams.named("augment"))
     order = example_order(len(split), streams).to(split.labels.device)
     autocast = settings.precision == "bfloat16"
+    moving = moves_within_epochs(settings)
+    prepare_noise(optimizer, streams.recipe, [streams.member], streams.epoch, examples=len(split))
     total_loss = torch.zeros((), dtype=torch.float64, device=split.labels.device)
     correct = torch.zeros((), dtype=torch.int64, device=split.labels.device)
     with seeds.seeded(*streams.named("dropout")), MemberDropout():
-        for batch in order.split(settings.batch_size):
+        batches = order.split(settings.batch_size)
+        for step, batch in enumerate(batches):
+            if moving:
+                set_learning_rate(optimizer, learning_rate(settings, streams.epoch - 1, step / len(batches)))
             inputs, labels = scaling(split.inputs[batch]), split.labels[batch]
             if augmentation is not None:
                 inputs = augmentation(inputs, draws)

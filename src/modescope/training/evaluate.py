@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from modescope.data.tensors import Scaling, TensorSplit
 from modescope.models.outputs import as_logits
 
-_BATCH = 500  # measured on two CPU cores: larger batches fall out of the cache and take twice as long
+BATCH = {"cpu": 500, "cuda": 2000}
+"""Examples looked at together. On two CPU cores larger batches fall out of the cache and take twice as long."""
 
 
 def predict(
@@ -29,7 +30,7 @@ def predict(
     network.eval()
     try:
         with torch.inference_mode(), torch.autocast(split.inputs.device.type, torch.bfloat16, enabled=autocast):
-            batches = [as_logits(network(scaling(inputs))) for inputs in split.inputs.split(_BATCH)]
+            batches = [as_logits(network(scaling(inputs))) for inputs in split.inputs.split(BATCH["cpu"])]
             logits = torch.cat(batches)
         exact = logits if logits.dtype == torch.float64 else logits.float()
         return F.log_softmax(exact, dim=1)

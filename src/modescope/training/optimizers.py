@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from modescope.recipe import TrainingSettings
+from modescope.settings import TrainingSettings
+from modescope.training.csgmcmc import CSGMCMC
 
 
 def build_optimizer(
@@ -23,16 +24,24 @@ def build_optimizer(
         The optimiser.
     """
     groups = _groups(parameters, settings, 2 + stacked)
+    device = groups[0]["params"][0].device
+    # a step that is captured and replayed on a GPU reads its learning rate from memory, or would keep the first one
+    rate = torch.tensor(settings.learning_rate, device=device) if device.type == "cuda" else settings.learning_rate
+    if settings.optimizer == "csgmcmc":
+        return CSGMCMC(groups, lr=rate, momentum=settings.momentum)
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, fused=True)
+        return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, fused=True)
     kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=settings.learning_rate, eps=settings.epsilon, fused=True)
+    return kind(groups, lr=rate, eps=settings.epsilon, fused=True)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Set the learning rate of every parameter."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def optimizer_tensors(named: Iterable[tuple[str, Tensor]], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

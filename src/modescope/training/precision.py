@@ -7,7 +7,8 @@ import torch
 
 from modescope.data import DataSet
 from modescope.data.tensors import TensorData, in_memory
-from modescope.recipe import Recipe, TrainingSettings
+from modescope.recipe import Recipe
+from modescope.settings import TrainingSettings
 
 DTYPES = {
     "float32": torch.float32,

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
-from modescope.recipe import TrainingSettings
+from modescope.settings import TrainingSettings
 
 Schedule = Callable[[int, int], float]
 """(0-based epoch, number of epochs) -> factor."""
@@ -54,8 +54,26 @@ SCHEDULES: dict[str, Schedule] = {
 }
 
 
-def learning_rate(settings: TrainingSettings, epoch: int) -> float:
-    """The learning rate of one epoch, counted from 0."""
+def moves_within_epochs(settings: TrainingSettings) -> bool:
+    """Whether the learning rate changes from step to step."""
+    return settings.schedule == "cyclic-cosine"
+
+
+def learning_rate(settings: TrainingSettings, epoch: int, part: float = 0.0) -> float:
+    """The learning rate of one epoch, counted from 0.
+
+    Args:
+        settings: The `[training]` section of a recipe.
+        epoch: The 0-based epoch.
+        part: The part of the epoch that has passed, in [0, 1), for schedules that move within epochs.
+
+    Returns:
+        The learning rate. Of `cyclic-cosine` it is lr / 2 (cos(π t / L) + 1) with t the epochs, and parts of one, since
+        the cycle began, and L its length (Huang et al. 2017, Snapshot Ensembles, section 3).
+    """
+    if moves_within_epochs(settings):
+        length = -(-settings.epochs // settings.cycles)
+        return settings.learning_rate / 2 * (math.cos(math.pi * ((epoch + part) % length) / length) + 1)
     named = isinstance(settings.schedule, str)
     schedule = SCHEDULES[settings.schedule] if named else steps(settings.schedule)
     return settings.learning_rate * schedule(epoch, settings.epochs)

@@ -13,7 +13,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from modescope.data.tensors import Scaling, TensorSplit
-from modescope.recipe import TrainingSettings
+from modescope.settings import TrainingSettings
+from modescope.training.evaluate import BATCH
 from modescope.training.lowering import LOWERINGS, State
 from modescope.training.optimizers import (
     build_optimizer,
@@ -21,8 +22,6 @@ from modescope.training.optimizers import (
     optimizer_tensors,
     set_learning_rate,
 )
-
-_BATCH = {"cpu": 500, "cuda": 2000}  # test examples looked at together: on the CPU as alone
 
 
 class Stack:
@@ -85,7 +84,7 @@ class Stack:
         try:
             with torch.no_grad():
                 batches = []
-                for stored in split.inputs.split(_BATCH[split.inputs.device.type]):
+                for stored in split.inputs.split(BATCH[split.inputs.device.type]):
                     inputs = scaling(stored)
                     batches.append(self._logits(inputs.expand(self.members, *inputs.shape)))
                 return F.log_softmax(torch.cat(batches, dim=1), dim=-1)

@@ -12,8 +12,9 @@ from modescope.data.augment import AUGMENTATIONS
 from modescope.data.tensors import TensorData
 from modescope.recipe import Recipe
 from modescope.training.capture import WARM_UP, captured
+from modescope.training.csgmcmc import prepare_noise
 from modescope.training.epoch import EpochStreams, example_order
-from modescope.training.schedules import learning_rate
+from modescope.training.schedules import learning_rate, moves_within_epochs
 from modescope.training.stack import Stack
 
 
@@ -54,11 +55,18 @@ class StackEpochs:
         self._stack.train()
         self._prepare(epoch)
         examples, size = self._order.shape[1], self._recipe.training.batch_size
-        whole = examples // size
-        done = self._replayed(whole, size)
-        for _ in range(done, whole):
+        whole, steps = examples // size, -(-examples // size)
+
+        def begin(step: int) -> None:
+            if moves_within_epochs(self._recipe.training):
+                self._stack.set_learning_rate(learning_rate(self._recipe.training, epoch - 1, step / steps))
+
+        done = self._replayed(whole, size, begin)
+        for step in range(done, whole):
+            begin(step)
             self._step(size)
         if examples % size:
+            begin(whole)
             self._step(examples % size)
         return Passed(self._loss / examples, self._correct.double() / examples, rate)
 
@@ -71,6 +79,7 @@ class StackEpochs:
         self._fill(order, tuple(torch.stack(parts) for parts in zip(*drawn, strict=True)))
         for generator, stream in zip(self._stack.generators, streams, strict=True):
             generator.manual_seed(seeds.seed(*stream.named("dropout")))
+        prepare_noise(self._stack.optimizer, self._recipe, self._members, epoch, examples=examples, stacked=True)
         for total in (self._start, self._loss, self._correct):
             total.zero_()
 
@@ -108,14 +117,16 @@ class StackEpochs:
         self._correct += correct
         self._start += size
 
-    def _replayed(self, steps: int, size: int) -> int:
+    def _replayed(self, steps: int, size: int, begin: Callable[[int], None]) -> int:
         """On CUDA, take the steps by replaying one captured step; how many were taken."""
-        if self._device.type != "cuda" or steps < WARM_UP + 2:
+        noisy = self._recipe.training.optimizer == "csgmcmc"  # its noise comes and goes, which a captured step cannot
+        if self._device.type != "cuda" or steps < WARM_UP + 2 or noisy:
             return 0
         taken = 0
         if self._replay is None:
-            self._replay = captured(self._stack, lambda: self._step(size))
+            self._replay = captured(self._stack, lambda: self._step(size), begin)
             taken = WARM_UP
-        for _ in range(taken, steps):
+        for step in range(taken, steps):
+            begin(step)
             self._replay()
         return steps

@@ -1,0 +1,92 @@
+"""Do networks drawn around a solution stay in its valley of function space?"""
+
+import numpy as np
+import xarray as xr
+
+from modescope.analyses.bench import Bench, check_members, check_weights
+from modescope.analyses.reading import dataset, log_prob
+from modescope.measures.embedding import tsne
+from modescope.store.run import Run
+from modescope.types import COMPONENT, EPOCH, FRACTION, MEMBER, METHOD, ONE, SAMPLE
+
+QUESTION = "Do networks drawn around a solution leave its valley of function space?"
+REFERENCE = (
+    "Fort, Hu & Lakshminarayanan (2019), arXiv:1912.02757, section 4.2, figure 4: t-SNE of softmax outputs of "
+    "trajectories and subspace samples together"
+)
+
+
+def check(run: Run) -> None:
+    """Refuse a run of one member, or without its last weights.
+
+    Raises:
+        NotApplicableError: There is no other valley to go to, or nothing to draw around.
+    """
+    check_members(run, "subspace_map", 2)
+    check_weights(run, "subspace_map")
+
+
+def analyze(run: Run, bench: Bench) -> xr.Dataset:
+    """`embedding` (member, epoch, component) and `embedding_samples` (member, method, sample, component).
+
+    `own_valley` (member, method) is the part of the samples that disagree least with their own member's last state,
+    among the last states of all members mapped. Samples that were not accepted are NaN.
+
+    Raises:
+        NotApplicableError: See `check`, and `subspaces`.
+    """
+    check(run)
+    settings = run.recipe.analyses.subspace_map
+    fit, left_out = bench.methods()
+    methods = [method for method in fit if bench.states(method, 1) is None]  # states of the run are on the map anyway
+    members = list(run.members)[: settings.members]
+    prob = np.exp(log_prob(run, members, run.epochs))
+    optima = prob[:, -1].argmax(axis=-1)
+    samples = np.full((len(members), len(methods), settings.samples, *prob.shape[2:]), np.nan, np.float32)
+    for row, member in enumerate(members):
+        for column, method in enumerate(methods):
+            wanted = max(run.recipe.analyses.subspaces.samples, settings.samples)  # the ones of `subspaces`, if enough
+            said = np.exp(bench.said(member, method, wanted))[: settings.samples]
+            samples[row, column, : len(said)] = said
+    there = np.isfinite(samples[..., 0, 0])
+    states = prob.reshape(-1, prob[0, 0].size)
+    vectors = np.concatenate([states, samples[there].reshape(-1, states.shape[1])])
+    points, perplexity = tsne(vectors, perplexity=settings.perplexity, seed=settings.seed)
+    placed = np.full((*there.shape, 2), np.nan)
+    placed[there] = points[len(states) :]
+    apart = np.stack([(samples.argmax(axis=-1) != optimum).mean(axis=-1) for optimum in optima])
+    own = np.take_along_axis(apart, np.arange(len(members))[None, :, None, None], axis=0)[0]
+    at_home = np.where(there, own <= apart.min(axis=0), np.nan)
+    with np.errstate(invalid="ignore"):
+        own_valley = np.nansum(at_home, axis=-1) / there.sum(axis=-1)
+    return dataset(
+        run,
+        "subspace_map",
+        {
+            "embedding": (
+                (MEMBER, EPOCH, COMPONENT),
+                points[: len(states)].reshape(len(members), -1, 2),
+                ONE,
+                "t-SNE coordinate of the softmax outputs of the run's states",
+            ),
+            "embedding_samples": (
+                (MEMBER, METHOD, SAMPLE, COMPONENT),
+                placed,
+                ONE,
+                "t-SNE coordinate of the softmax outputs of the samples",
+            ),
+            "own_valley": (
+                (MEMBER, METHOD),
+                own_valley,
+                FRACTION,
+                "samples that disagree with no other member's last state less than with their own's",
+            ),
+        },
+        question=QUESTION,
+        reference=REFERENCE,
+        perplexity=perplexity,
+        titles=[fit[method] for method in methods],
+        left_out=list(left_out.values()),
+        members=members,
+        **bench.facts,
+    ).assign_coords({METHOD: methods, SAMPLE: np.arange(settings.samples)})

@@ -1,0 +1,66 @@
+"""Shifted data: scores by intensity, and by corruption."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator
+
+from modescope.figures.methods import looks
+from modescope.figures.style import DIFFERENT, SIMILAR, annotate, figure, heatmap
+from modescope.types import CORRUPTION, INTENSITY, METHOD, SIZE
+
+CAPTION = (
+    "Above: means over all corruptions by intensity (0 = the test data as they are). Black: independent members, one "
+    "(dotted), two (dashed), all (solid, with its interval over test examples); colours: the samples of each method "
+    "around one member, averaged. Jensen-Shannon divergence says how much the averaged networks differ: it should rise "
+    "where they get lost. Below: accuracy of all members averaged, and what that gains over one member, by corruption."
+)
+_PANELS = (
+    ("accuracy", "accuracy"),
+    ("brier", "Brier score (0 to 2)"),
+    ("jensen_shannon", "Jensen-Shannon divergence (nat)"),
+)
+
+
+def draw(dataset: xr.Dataset) -> Figure:
+    """Accuracy, Brier score and Jensen-Shannon divergence by intensity; accuracy and gain by corruption."""
+    drawn = figure(3.9 + 0.16 * dataset.sizes[CORRUPTION])
+    upper, lower = drawn.subfigures(2, 1, height_ratios=(3.2, 1 + 0.16 * dataset.sizes[CORRUPTION]))
+    intensity, sizes = dataset[INTENSITY].to_numpy(), dataset[SIZE].to_numpy()
+    for axes, (name, label) in zip(upper.subplots(1, 3), _PANELS, strict=True):
+        for row, look in enumerate(looks(dataset)):
+            values = dataset[f"{name}_mean"].to_numpy()[:, row]  # (intensity, size)
+            there = [column for column in range(len(sizes)) if np.isfinite(values[0, column])]
+            if row == 0:
+                for column, style in zip(there[:2], (":", "--"), strict=False):
+                    if name != "jensen_shannon" or sizes[column] > 1:
+                        axes.plot(intensity, values[:, column], color=look.colour, linestyle=style, linewidth=1.0)
+                low, high = (dataset[f"{name}_mean_{end}"].to_numpy()[:, 0, there[-1]] for end in ("low", "high"))
+                axes.fill_between(intensity, low, high, color=look.colour, alpha=0.12, linewidth=0)
+            if name != "jensen_shannon" or sizes[there[-1]] > 1:
+                axes.plot(intensity, values[:, there[-1]], color=look.colour, marker=look.marker, markersize=3.5,
+                          linewidth=1.4 if row == 0 else 0.9, label=look.title)  # fmt: skip
+        axes.set(xlabel="intensity", ylabel=label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    upper.legend(*upper.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    _by_corruption(dataset, lower)
+    return drawn
+
+
+def _by_corruption(dataset: xr.Dataset, part: SubFigure) -> None:
+    members = dataset.isel({METHOD: 0})["accuracy"]
+    every = members.dropna(SIZE, how="all")
+    values = 100 * every.isel({SIZE: -1}).to_numpy()
+    gains = values - 100 * every.isel({SIZE: 0}).to_numpy()
+    names = [str(name).replace("_", " ") for name in dataset[CORRUPTION].to_numpy()]
+    panels = part.subplots(1, 2, sharey=True)
+    for axes, shown, colours, title in (
+        (panels[0], values, SIMILAR, "Accuracy of all members averaged (%)"),
+        (panels[1], gains, DIFFERENT, "Gain over one member (points)"),
+    ):
+        image = heatmap(axes, shown, colours)
+        axes.set_aspect("auto")
+        annotate(axes, image, shown, ".1f", size=5.5)
+        axes.set(title=title, xlabel="intensity")
+        axes.set_xticks(range(dataset.sizes[INTENSITY]), [str(each) for each in dataset[INTENSITY].to_numpy()])
+        axes.set_yticks(range(len(names)), names)

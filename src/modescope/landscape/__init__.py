@@ -1,0 +1,1 @@
+"""Planes through solutions and paths between them: coordinates in weight space, and training along a path."""
