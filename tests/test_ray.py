@@ -62,8 +62,8 @@ def test_a_node_killed_in_the_middle_costs_at_most_the_epoch_in_flight(tmp_path,
     assert "was lost" in lost
     assert files(training.run) == files(alone)
     every = {(member, epoch) for member in range(3) for epoch in range(13)}
-    assert len(told) == len(set(told))  # none was trained again that had been told of
-    assert len(every - set(told)) <= 1  # one may have got on disk and not into the telling
+    assert len(told) == len(every)
+    assert set(told) == every  # each once, also those whose telling was on the way when the node went
     assert not list(training.run.path.rglob(".partial-*"))
 
 

@@ -32,6 +32,7 @@ from modescope.engines.stacked import train_block
 from modescope.errors import DiskFullError, ModescopeError, RequestError, WorkError
 from modescope.files import sweep
 from modescope.store.epochs import check_member
+from modescope.store.history import read_history
 from modescope.store.run import Run
 from modescope.training.member import initial_network, train_member
 from modescope.training.memory import training_bytes
@@ -100,6 +101,7 @@ class _Tasks:
     failures: dict[int, BaseException] = field(default_factory=dict)
     running: list[tuple["ray.ObjectRefGenerator", _Task]] = field(default_factory=list)
     any_lost: bool = False
+    told: set[tuple[int, int]] = field(default_factory=set)  # (member, epoch)
 
     def train(self) -> None:
         """Hand tasks to Ray until all members are trained or have failed."""
@@ -142,10 +144,25 @@ class _Tasks:
             self._lost(task, error, waiting)
             return
         if isinstance(told, Mapping):
+            if self.any_lost:
+                self._tell_rest(task)
             self._ended(told)
             return
         task.lost = 0
-        self.on_epoch(*told)
+        self._tell(*told)
+
+    def _tell(self, member: int, record: EpochRecord) -> None:
+        """Tell of an epoch, once."""
+        if (member, record.epoch) not in self.told:
+            self.told.add((member, record.epoch))
+            self.on_epoch(member, record)
+
+    def _tell_rest(self, task: _Task) -> None:
+        """Tell of what got on disk while its telling was on the way, which is lost with a worker."""
+        for member in set(task.members) & set(self.job.members):
+            for epoch, record in sorted(read_history(self.job.run, member).items()):
+                if epoch in self.job.members[member].missing:
+                    self._tell(member, record)
 
     def _ended(self, outcomes: Mapping[int, ModescopeError]) -> None:
         for error in outcomes.values():
