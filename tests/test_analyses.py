@@ -15,9 +15,9 @@ from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss
 
 from conftest import TINY, trained
 from modescope import analyses, study
-from modescope.analyses import reading
+from modescope.analyses import reading, trajectory_map
 from modescope.errors import DamagedFileError, NotApplicableError, RequestError, RunError
-from modescope.measures.embedding import tsne
+from modescope.measures.embedding import principal_coordinates, tsne
 from modescope.recipe import load
 from modescope.store.predictions import read_epoch, write_predictions
 from modescope.store.results import read_result
@@ -36,11 +36,20 @@ DESIGNED = {
         "cosine_similarity": ("member", "member_other"), "disagreement": ("member", "member_other"),
         "cosine_similarity_without_biases": ("member", "member_other"),
     },
-    "trajectory_map": {"embedding": ("member", "epoch", "component")},
+    "trajectory_map": {
+        "embedding": ("member", "epoch", "component"), "embedding_pca": ("member", "epoch", "component"),
+        "cosine_similarity": ("member", "epoch", "member_other", "epoch_other"),
+    },
     "confusion": {"count": ("member", "epoch", "class_true", "class_predicted")},
     "ensemble_size": {
-        f"{metric}{suffix}": ("size",) for metric in ("accuracy", "nll", "brier", "ece")
-        for suffix in ("", "_low", "_high", "_gain", "_gain_low", "_gain_high", "_subset_min", "_subset_max")
+        **{
+            f"{metric}{suffix}{end}": ("size",) for metric in ("accuracy", "nll", "brier", "ece")
+            for suffix in ("", "_gain", "_step") for end in ("", "_low", "_high")
+        },
+        **{
+            f"{metric}_subset_{end}": ("size",) for metric in ("accuracy", "nll", "brier", "ece")
+            for end in ("min", "max")
+        },
     },
     "hardness": {
         "first_learned": ("member", "example"), "times_forgotten": ("member", "example"), "loss": ("member", "example"),
@@ -247,6 +256,9 @@ def test_ensemble_size_laws(finished):
         assert (dataset[f"{metric}_gain_low"] <= dataset[f"{metric}_gain"]).all()
         assert (dataset[f"{metric}_gain"] <= dataset[f"{metric}_gain_high"]).all()
         np.testing.assert_allclose(dataset[f"{metric}_gain"], dataset[metric] - float(dataset[metric][0]))
+        np.testing.assert_allclose(dataset[f"{metric}_step"][1:], np.diff(dataset[metric]), atol=1e-15)
+        assert (dataset[f"{metric}_step_low"][1:] <= dataset[f"{metric}_step_high"][1:]).all()
+        assert np.isnan(dataset[f"{metric}_step"][0])  # there are no ensembles of no member
         assert (dataset[f"{metric}_subset_min"] <= dataset[metric] + 1e-12).all()
     # Jensen: the mean of probabilities never has a higher NLL or Brier score than its parts have on average
     assert (np.diff(dataset["nll"]) <= 1e-12).all()
@@ -321,8 +333,29 @@ def test_hardness_against_loops(finished, raw):
 def test_the_map_is_of_the_probabilities_of_all_states_together(finished, raw):
     dataset = read_result(finished, "trajectory_map")
     assert dataset.attrs["perplexity"] < 12  # lowered, since there are only twelve states
-    points, _ = tsne(np.exp(raw[0].astype(np.float32)).reshape(12, -1), perplexity=30.0, seed=dataset.attrs["seed"])
+    prob = np.exp(raw[0].astype(np.float32)).reshape(12, -1)
+    points, _ = tsne(principal_coordinates(prob), perplexity=30.0, seed=dataset.attrs["seed"])
     np.testing.assert_array_equal(dataset["embedding"], points.reshape(3, 4, 2))
+    _, _, axes = np.linalg.svd(prob - prob.mean(axis=0, dtype=np.float64), full_matrices=False)
+    along = (prob - prob.mean(axis=0, dtype=np.float64)) @ axes[:2].T
+    np.testing.assert_allclose(abs(dataset["embedding_pca"].to_numpy().reshape(12, 2)), abs(along), atol=1e-5)
+
+
+def test_cosines_of_any_two_states_are_those_of_each_member_and_of_the_last_epoch(finished):
+    cosines = read_result(finished, "trajectory_map")["cosine_similarity"].to_numpy()
+    within = read_result(finished, "similarity_snapshots")["cosine_similarity"].to_numpy()
+    between = read_result(finished, "similarity_members")["cosine_similarity"].to_numpy()
+    for member in finished.members:
+        np.testing.assert_allclose(cosines[member, :, member], within[member], atol=1e-6)
+    np.testing.assert_allclose(cosines[:, -1, :, -1], between, atol=1e-6)
+
+
+def test_of_too_many_states_evenly_spaced_ones_are_compared_the_last_among_them(copied):
+    settings = copied.recipe.analyses.trajectory_map.model_copy(update={"most_states": 6})
+    analyses_settings = copied.recipe.analyses.model_copy(update={"trajectory_map": settings})
+    run = Run(copied.path, copied.recipe.model_copy(update={"analyses": analyses_settings}))
+    cosines = trajectory_map.analyze(run)["cosine_similarity"].to_numpy()
+    assert np.isfinite(cosines[0, :, 0, -1]).tolist() == [True, False, False, True]
 
 
 def test_one_member_is_left_out_of_what_needs_pairs_and_refused_by_name(tmp_path):

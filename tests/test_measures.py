@@ -14,7 +14,7 @@ from sklearn.metrics import brier_score_loss as sklearn_brier
 from modescope.measures.calibration import confidence_bin, expected_calibration_error
 from modescope.measures.confusion import confusion_counts
 from modescope.measures.disagreement import disagreement, disagreement_by_example
-from modescope.measures.embedding import tsne
+from modescope.measures.embedding import principal_coordinates, tsne
 from modescope.measures.ensembles import ensemble_log_prob, subsets
 from modescope.measures.hardness import (
     first_learned,
@@ -382,10 +382,10 @@ def test_a_fraction_of_nothing_or_everything_is_not_certain():
 def test_tsne_keeps_three_far_groups_apart_and_is_the_same_twice(random):
     centres = np.repeat(np.eye(3) * 100, 12, axis=0)
     vectors = np.concatenate([centres, np.zeros((36, 500))], axis=1) + random.normal(size=(36, 503))
-    placed, perplexity = tsne(vectors, perplexity=5.0, seed=0)
-    again, _ = tsne(vectors, perplexity=5.0, seed=0)
+    placed, perplexity = tsne(principal_coordinates(vectors), perplexity=5.0, seed=0)
+    again, _ = tsne(principal_coordinates(vectors), perplexity=5.0, seed=0)
     np.testing.assert_array_equal(placed, again)
-    assert not np.array_equal(placed, tsne(vectors, perplexity=5.0, seed=1)[0])
+    assert not np.array_equal(placed, tsne(principal_coordinates(vectors), perplexity=5.0, seed=1)[0])
     assert perplexity == 5
     distance = squareform(pdist(placed))
     same = np.kron(np.eye(3), np.ones((12, 12))).astype(bool)
@@ -393,6 +393,6 @@ def test_tsne_keeps_three_far_groups_apart_and_is_the_same_twice(random):
 
 
 def test_tsne_lowers_the_perplexity_for_few_points_and_refuses_two(random):
-    assert tsne(random.normal(size=(10, 4)), perplexity=30.0, seed=0)[1] == 3
+    assert tsne(principal_coordinates(random.normal(size=(10, 4))), perplexity=30.0, seed=0)[1] == 3
     with pytest.raises(ValueError, match="at least three points, not 2"):
-        tsne(random.normal(size=(2, 4)), perplexity=30.0, seed=0)
+        tsne(principal_coordinates(random.normal(size=(2, 4))), perplexity=30.0, seed=0)

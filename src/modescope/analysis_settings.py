@@ -54,6 +54,7 @@ class TrajectoryMapSettings(Section):
 
     perplexity: float = Field(30.0, gt=0, description="scikit-learn's and the paper's default; less for few points")
     seed: Seed = 0
+    most_states: Count = Field(600, description="states whose weights are compared, all with all; fewer epochs if more")
 
 
 class EnsembleSizeSettings(Section):
@@ -62,6 +63,9 @@ class EnsembleSizeSettings(Section):
     subsets: Count = Field(2000, description="random subsets of a size, where there are more than this")
     resamples: Count = Field(1000, description="bootstrap resamples of the test examples")
     bins: Count = Field(15, description="of the expected calibration error")
+    worth: Annotated[float, Field(ge=0)] = Field(
+        0.001, description="the least gain in accuracy for which another member is worth its cost"
+    )
     confidence: Unit = 0.95
     seed: Seed = 0
 
@@ -95,9 +99,11 @@ class SubspacesSettings(Section):
     seed: Seed = 0
 
 
-class SubspaceMapSettings(TrajectoryMapSettings):
+class SubspaceMapSettings(Section):
     """Settings of `subspace_map`."""
 
+    perplexity: float = Field(30.0, gt=0, description="scikit-learn's and the paper's default; less for few points")
+    seed: Seed = 0
     members: Annotated[int, Field(ge=2)] = Field(3, description="the first members; the paper maps three")
     samples: Count = Field(5, description="of each method around each member")
 

@@ -22,7 +22,7 @@ def analyze(run: Run) -> xr.Dataset:
 
     Each metric is a mean over all subsets of a size, or over a stated number of random ones: `subsets` says how many.
     `_low` and `_high` are the ends of a paired bootstrap interval over test examples; `_gain` is the value less that of
-    one member, with its own interval; `_subset_min` and `_subset_max` are the smallest and the largest value of a
+    one member, `_step` less that of one member fewer, each with its own interval; `_subset_min` and `_subset_max` are the smallest and the largest value of a
     subset, which says how much the choice of members matters and is no error bar.
     """
     settings = run.recipe.analyses.ensemble_size
@@ -49,6 +49,14 @@ def analyze(run: Run) -> xr.Dataset:
             confidence=confidence,
             difference=True,
         )
+        step, step_low, step_high = with_interval(
+            metric,
+            np.diff(estimate, prepend=np.nan),
+            np.diff(resampled, axis=1, prepend=np.nan),
+            len(label),
+            confidence=confidence,
+            difference=True,
+        )
         for suffix, values, what in (
             ("", value, told),
             ("_low", low, f"{told}: lower end of the interval"),
@@ -56,6 +64,9 @@ def analyze(run: Run) -> xr.Dataset:
             ("_gain", gain, f"{told}: difference from one member"),
             ("_gain_low", gain_low, f"{told}: difference from one member, lower end"),
             ("_gain_high", gain_high, f"{told}: difference from one member, upper end"),
+            ("_step", step, f"{told}: difference from one member fewer"),
+            ("_step_low", step_low, f"{told}: difference from one member fewer, lower end"),
+            ("_step_high", step_high, f"{told}: difference from one member fewer, upper end"),
             ("_subset_min", np.array([score.smallest[metric] for score in scores]), f"{told}: smallest of the subsets"),
             ("_subset_max", np.array([score.largest[metric] for score in scores]), f"{told}: largest of the subsets"),
         ):
@@ -71,4 +82,5 @@ def analyze(run: Run) -> xr.Dataset:
         resamples=settings.resamples,
         bins=settings.bins,
         most_subsets=settings.subsets,
+        worth=settings.worth,
     ).assign_coords({SIZE: sizes})

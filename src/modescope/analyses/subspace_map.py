@@ -5,7 +5,7 @@ import xarray as xr
 
 from modescope.analyses.bench import Bench, check_members, check_weights
 from modescope.analyses.reading import dataset, log_prob
-from modescope.measures.embedding import tsne
+from modescope.measures.embedding import principal_coordinates, tsne
 from modescope.store.run import Run
 from modescope.types import COMPONENT, EPOCH, FRACTION, MEMBER, METHOD, ONE, SAMPLE
 
@@ -51,7 +51,8 @@ def analyze(run: Run, bench: Bench) -> xr.Dataset:
     there = np.isfinite(samples[..., 0, 0])
     states = prob.reshape(-1, prob[0, 0].size)
     vectors = np.concatenate([states, samples[there].reshape(-1, states.shape[1])])
-    points, perplexity = tsne(vectors, perplexity=settings.perplexity, seed=settings.seed)
+    coordinates = principal_coordinates(vectors)
+    points, perplexity = tsne(coordinates, perplexity=settings.perplexity, seed=settings.seed)
     placed = np.full((*there.shape, 2), np.nan)
     placed[there] = points[len(states) :]
     apart = np.stack([(samples.argmax(axis=-1) != optimum).mean(axis=-1) for optimum in optima])

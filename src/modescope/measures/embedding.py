@@ -6,19 +6,33 @@ from jaxtyping import Float
 _FEATURES = 2**14  # looked at together
 
 
+def principal_coordinates(vectors: Float[np.ndarray, "point feature"]) -> Float[np.ndarray, "point axis"]:
+    """The points in the axes of their principal components, that of the largest variance first.
+
+    A rotation onto the points' own span: it keeps every distance, and makes 100,000 features as cheap as there are
+    points. Units are those of the vectors; each axis has mean 0, and its largest coordinate is positive.
+
+    Reference: Jolliffe (2002), Principal Component Analysis, chapter 3; by way of the points' inner products.
+    """
+    values, directions = np.linalg.eigh(_centred_products(vectors))
+    coordinates = (directions * np.sqrt(np.maximum(values, 0)))[:, ::-1]
+    # a sign that does not hang on the linear-algebra library
+    largest = np.abs(coordinates).argmax(axis=0)
+    return coordinates * np.where(coordinates[largest, np.arange(len(vectors))] < 0, -1, 1)
+
+
 def tsne(
-    vectors: Float[np.ndarray, "point feature"], *, perplexity: float, seed: int
+    coordinates: Float[np.ndarray, "point axis"], *, perplexity: float, seed: int
 ) -> tuple[Float[np.ndarray, "point 2"], float]:
     """t-SNE in two dimensions, started from the two principal components.
 
-    The vectors are first rotated onto their own span, which keeps every distance and makes 100,000 features as cheap
-    as there are points. Perplexity is lowered to a third of the other points where there are few.
+    Perplexity is lowered to a third of the other points where there are few.
 
     Reference: van der Maaten & Hinton (2008); scikit-learn's implementation and defaults, as in the paper's notebook,
     but with a seed and a start that give the same picture each time.
 
     Args:
-        vectors: At least three points.
+        coordinates: At least three points, from `principal_coordinates`.
         perplexity: The number of neighbours that count.
         seed: Of a jitter of a ten-thousandth of the start's spread: states that predict alike, such as members with one
             initialisation, would otherwise never part.
@@ -32,14 +46,9 @@ def tsne(
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
-    points = len(vectors)
+    points = len(coordinates)
     if points < 3:
         raise ValueError(f"t-SNE needs at least three points, not {points}.")
-    values, directions = np.linalg.eigh(_centred_products(vectors))
-    coordinates = (directions * np.sqrt(np.maximum(values, 0)))[:, ::-1]
-    # a sign that does not hang on the linear-algebra library: the largest coordinate of each axis is positive
-    largest = np.abs(coordinates).argmax(axis=0)
-    coordinates = coordinates * np.where(coordinates[largest, np.arange(points)] < 0, -1, 1)
     used = min(perplexity, (points - 1) / 3)
     jitter = np.random.default_rng(seed).normal(scale=1e-8, size=(points, 2))
     start = coordinates[:, :2] / max(coordinates[:, 0].std(), 1e-300) * 1e-4 + jitter
