@@ -243,16 +243,16 @@ def report(run: Run, results: Results | None = None) -> Place:
     """
     results = results or _whatever_is_there(run)
     started = time.perf_counter()
-    svgs: dict[str, bytes] = {}
+    stills: dict[str, bytes] = {}
     for name, dataset in results.datasets.items():
         figure = draw(name, dataset)
         for suffix in SUFFIXES:
             content = encode(figure, suffix)
             write_bytes(run.figure(name, suffix), content)
-            if suffix == "svg":
-                svgs[name] = content
+            if suffix == "png":
+                stills[name] = content
     add_seconds(run, "report", time.perf_counter() - started)
-    write_text(run.report, page(run, results.datasets, results.left_out, svgs))
+    write_text(run.report, page(run, results.datasets, results.left_out, stills))
     return run.report
 
 

@@ -1,7 +1,7 @@
 """The charts of an analysis on the page: plain descriptions that plotly.js draws; one module an analysis, of its name.
 
-Every module here has a function `charts(dataset, arrays) -> Sequence[Chart]`. An analysis without one shows its static
-figure.
+Every module here has a `CAPTION`, which says how to read its charts, and a function
+`charts(dataset, arrays) -> Sequence[Chart]`. An analysis without one shows its static figure.
 """
 
 import importlib
@@ -62,3 +62,8 @@ def charts(name: str, dataset: xr.Dataset, arrays: Arrays) -> Sequence[Chart]:
     if importlib.util.find_spec(f"modescope.report.charts.{name}") is None:
         return ()
     return importlib.import_module(f"modescope.report.charts.{name}").charts(dataset, arrays)
+
+
+def reading(name: str) -> str:
+    """How to read the charts of one analysis."""
+    return importlib.import_module(f"modescope.report.charts.{name}").CAPTION

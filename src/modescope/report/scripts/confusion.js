@@ -20,8 +20,8 @@ function confusionPanel(root, states) {
     const names = states.classes.map(plain);
     // errors are few beside what is right: a root makes them visible
     const trace = {
-      type: "heatmap", x: names, y: names, z: z.map((row) => row.map(Math.sqrt)), customdata: z, colorscale: "Blues",
-      reversescale: false, zmin: 0, showscale: false, xgap: 0.5, ygap: 0.5,
+      type: "heatmap", x: names, y: names, z: z.map((row) => row.map(Math.sqrt)), customdata: z,
+      colorscale: [[0, "var(--card)"], [1, "var(--accent)"]], zmin: 0, showscale: false, xgap: 0.5, ygap: 0.5,
       hovertemplate: `true %{y}, said %{x}: %{customdata:.${rates ? 1 : 0}f}${rates ? " %" : ""}<extra></extra>`,
     };
     if (names.length <= 12) {

@@ -30,7 +30,7 @@ function hardPanel(root, states) {
       text, hovertemplate: "%{y}, epoch %{x}: %{text}<extra></extra>", zmin: 0, zmax: 1, showscale: false, xgap: 0.6, ygap: 0.6,
       colorscale: [[0, "#e76300"], [1, "#3f90da"]],
     };
-    if (Math.max(...text.flat().map((name) => name.length)) <= 2 && states.epochs.length <= 41) {
+    if (Math.max(...text.flat().map((name) => name.length)) <= 2 && chart.clientWidth > 18 * states.epochs.length + 120) {
       Object.assign(trace, { texttemplate: "%{text}", textfont: { size: 9, color: "#ffffff" } });
     }
     const layout = {

@@ -1,8 +1,12 @@
 // How alike states are, as weights and as functions: snapshots of one member, and members at one epoch.
 
+// dark to bright, alike for every kind of colour vision (matplotlib's magma and viridis, at nine places)
+const MAGMA = [[0, "#000004"], [0.125, "#1d1147"], [0.25, "#51127c"], [0.375, "#832681"], [0.5, "#b73779"], [0.625, "#e75263"], [0.75, "#fc8961"], [0.875, "#fec488"], [1, "#fcfdbf"]];
+const VIRIDIS = [[0, "#440154"], [0.125, "#472d7b"], [0.25, "#3b528b"], [0.375, "#2c728e"], [0.5, "#21918c"], [0.625, "#28ae80"], [0.75, "#5ec962"], [0.875, "#addc30"], [1, "#fde725"]];
+
 const MEASURES = {
-  disagreement: { title: "Disagreement (%)", scale: "Magma", form: (value) => (100 * value).toFixed(1), top: undefined },
-  cosine: { title: "Cosine of the weights", scale: "Viridis", form: (value) => value.toFixed(2), top: 1 },
+  disagreement: { title: "Disagreement (%)", scale: MAGMA, form: (value) => (100 * value).toFixed(1), top: undefined },
+  cosine: { title: "Cosine of the weights", scale: VIRIDIS, form: (value) => value.toFixed(2), top: 1 },
 };
 
 // The matrix of one measure between states; a click on a cell compares its two states on the map.
@@ -18,10 +22,10 @@ function matrix(chart, states, chosen, measure, names, axis, choice) {
   const mean = off.length ? off.reduce((sum, value) => sum + value, 0) / off.length : NaN;
   const trace = {
     type: "heatmap", x: names, y: names, z: values, colorscale: scale, zmin: 0, zmax: top,
-    text: hover, hovertemplate: "%{text}<extra></extra>", colorbar: { title: { text: "" }, thickness: 10, len: 0.9 },
+    text, customdata: hover, hovertemplate: "%{customdata}<extra></extra>", colorbar: { title: { text: "" }, thickness: 10, len: 0.9 },
     xgap: 0.5, ygap: 0.5,
   };
-  if (names.length <= 12) Object.assign(trace, { customdata: text, texttemplate: "%{customdata}", textfont: { size: 9 } });
+  if (names.length <= 12) Object.assign(trace, { texttemplate: "%{text}", textfont: { size: 9 } });
   const side = { title: { text: axis }, type: "category", showgrid: false, nticks: 12 };
   const layout = {
     xaxis: side, yaxis: { ...side, autorange: "reversed" },

@@ -1,17 +1,17 @@
 // The states of a run, (member, epoch): what each said of every example on the page, and how alike two of them are.
 
 class States {
-  constructor(facts, arrays) {
+  constructor({ accuracy, cosine, maps, ...facts }, arrays) {
     Object.assign(this, facts);
     this.voters = this.members.map((member) => `member ${member}`); // rows of `said`
     if (this.members.length > 1) this.voters.push("all members averaged");
     this.said = arrays[facts.predicted.$].values;
     this.label = arrays[facts.label.$].values;
     this.example = arrays[facts.examples.$].values;
-    this.right = arrays[facts.accuracy.$].values;
+    this.right = arrays[accuracy.$].values;
     this.count = this.label.length;
-    this.cosines = facts.cosine && unscaled(facts.cosine, arrays);
-    this.maps = Object.entries(facts.maps).map(([name, map]) => [name, arrays[map.$].values]);
+    this.cosines = cosine && unscaled(cosine, arrays);
+    this.maps = Object.entries(maps).map(([name, map]) => [name, arrays[map.$].values]);
     this.pictures = facts.pictures && arrays[facts.pictures.$];
     this.pictured = new Map(facts.pictures ? Array.from(arrays[facts.pictured.$].values, (at, row) => [at, row]) : []);
     this.epochNames = this.epochs.map(String);
