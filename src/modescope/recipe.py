@@ -81,6 +81,10 @@ class Recipe(Section):
         """Every setting as plain TOML values, defaults written out."""
         return self.model_dump(mode="json")
 
+    def flat_values(self) -> dict[str, Any]:
+        """Every setting by its dotted key."""
+        return dict(_flat(self.values()))
+
     def toml(self) -> str:
         """The recipe as a TOML document that `parse` reads back to an equal recipe."""
         return tomli_w.dumps(self.values())

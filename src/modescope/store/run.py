@@ -78,6 +78,11 @@ class Run:
         return self.path / "figures" / f"{name}.{suffix}"
 
     @property
+    def tracking(self) -> Place:
+        """What trackers on this machine keep, and what each has been sent."""
+        return self.path / "tracking"
+
+    @property
     def lock(self) -> Place:
         """Held by the command that trains the run."""
         return self.path / ".lock"
