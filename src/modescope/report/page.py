@@ -51,17 +51,17 @@ _TITLES = {
 }
 _ORDER = (*_PANELS, *_TITLES)
 _HOW_TO_READ = {
-    "trajectory_map": "Each point is a network at the end of an epoch, each path a member; points near each other predict "
-    "alike. Only nearness counts: axes, angles and the distance between far groups mean nothing in t-SNE; PCA keeps "
-    "distances, but shows two directions of many. Choose two states below, or press on two points (circle, square), to "
-    "see what they have in common.",
+    "trajectory_map": "Each point is a network at the end of an epoch, each path a member; points near each other "
+    "predict alike. Only nearness counts: axes, angles and the distance between far groups mean nothing in t-SNE; PCA "
+    "keeps distances, but shows two directions of many. Choose two states below, or press on two points (circle, "
+    "square), to see what they have in common.",
     "similarity_snapshots": "Dark cells of the disagreement are pairs that give the same classes, bright cells of the "
-    "cosine are weights in the same direction. Late snapshots of one member form a block of like functions; two members "
-    "do not, however near their accuracies. Pressing a cell compares its two states on the map above.",
-    "confusion": "Rows are true classes, columns what was said; the diagonal is right. Colours follow the square root, so "
-    "that rare confusions show.",
-    "hardness": "Choose an image: each row below is a member, each column an epoch; blue where it is given its true class, "
-    "orange where not. The last row is the mean of all members' probabilities.",
+    "cosine are weights in the same direction. Late snapshots of one member form a block of like functions; two "
+    "members do not, however near their accuracies. Pressing a cell compares its two states on the map above.",
+    "confusion": "Rows are true classes, columns what was said; the diagonal is right. Colours follow the square root, "
+    "so that rare confusions show.",
+    "hardness": "Choose an image: each row below is a member, each column an epoch; blue where it is given its true "
+    "class, orange where not. The last row is the mean of all members' probabilities.",
 }
 """Of analyses whose panel is not drawn like their figure."""
 

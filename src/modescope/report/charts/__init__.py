@@ -14,7 +14,7 @@ import xarray as xr
 from modescope.report.arrays import Arrays
 
 INK = "var(--ink)"
-"""Dark on a light page and light on a dark one; `var(--soft)`, `var(--paper)` and `var(--line)` are such colours too."""
+"""Dark on a light page and light on a dark one; `var(--soft)`, `var(--paper)` and `var(--line)` are such too."""
 
 
 @dataclass(frozen=True)

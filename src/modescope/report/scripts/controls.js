@@ -50,9 +50,9 @@ function player(place, count, changed) {
   return element;
 }
 
-// Names as plotly.js may show them: it reads some markup.
+// Names as plotly.js may show them: it reads some markup, and formulas between dollars.
 function plain(text) {
-  return String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  return String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/\$/g, "&#36;");
 }
 
 const percent = (part, digits = 1) => `${(100 * part).toFixed(digits)} %`;
