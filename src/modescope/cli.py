@@ -298,6 +298,7 @@ def _analyze(found: "Run", names: list[str], device: str) -> "Results":
 
 def _show_answer(found: "Run", results: "Results") -> None:
     from modescope.report.answer import answer
+    from modescope.report.verdict import how_many, verdict
 
     told: Answer = answer(results.datasets)
     table = Table(box=None, pad_edge=False)
@@ -307,7 +308,9 @@ def _show_answer(found: "Run", results: "Results") -> None:
         table.add_row(finding.what, finding.value, finding.interval, finding.note)
     out.print()
     out.print(table)
-    for sentence in told.sentences:
+    sizes = results.datasets.get("ensemble_size")
+    short = () if sizes is None else (verdict(sizes), how_many(sizes))
+    for sentence in (*filter(None, short), *told.sentences):
         out.print(f"\n{sentence}")
     out.print(f"\nThe page is {found.report}", soft_wrap=True)
 
