@@ -19,7 +19,7 @@ class Score:
 
     @property
     def difference(self) -> tuple[float, str, str, str]:
-        """By what to multiply a difference of two, its format, the format of its ticks, and its axis: parts in points."""
+        """By what to multiply a difference of two, its format, that of its ticks, and its axis; parts are in points."""
         if self.form.endswith("%"):
             return 100.0, "+.2f", "+~g", f"change of {self.choice} (points)"
         return 1.0, "+.4f", "+~g", f"change of {self.choice}"

@@ -14,8 +14,8 @@ from modescope.report.charts import INK
 from modescope.report.charts.text import plain
 
 LEGEND = {
-    "orientation": "h", "xref": "container", "x": 0, "xanchor": "left", "yref": "container", "y": 0, "yanchor": "bottom",
-    "tracegroupgap": 0,
+    "orientation": "h", "xref": "container", "x": 0, "xanchor": "left",
+    "yref": "container", "y": 0, "yanchor": "bottom", "tracegroupgap": 0,
 }  # fmt: skip
 SOFT, PAPER = "var(--soft)", "var(--paper)"
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
