@@ -39,17 +39,6 @@ TINY = (
 )
 
 
-_OF_PROCESSES = ("test_ray", "test_remote", "test_engines", "test_stacked")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that start and kill processes of their own run one after another, also where two workers run tests."""
-    for item in items:
-        if item.path.stem in _OF_PROCESSES:
-            item.add_marker(pytest.mark.xdist_group("processes"))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Decoded images go to a folder of the tests' own, unless the caller named one."""
