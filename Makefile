@@ -9,7 +9,7 @@ run: .venv/installed
 	$(BIN)/modescope run
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

@@ -27,7 +27,6 @@ from modescope.recipe import load
 from modescope.store.lock import locked
 from modescope.training.memory import activation_bytes, training_bytes
 
-pytestmark = pytest.mark.xdist_group("processes")  # killed one after another, also where two workers run tests
 SETTINGS = [part for setting in TINY for part in ("--set", setting)]
 GIB = 2**30
 

@@ -20,10 +20,7 @@ from modescope.store.provenance import read_provenance, record_provenance
 ray = pytest.importorskip("ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Ray leaves its processes to the system
-    pytest.mark.xdist_group("processes"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray leaves its processes to the system
 SETTINGS = [part for setting in TINY for part in ("--set", setting)]
 
 

@@ -23,7 +23,6 @@ from modescope.store.lock import locked
 from modescope.store.predictions import read_labels
 from modescope.store.run import open_run
 
-pytestmark = pytest.mark.xdist_group("processes")  # killed one after another, also where two workers run tests
 SETTINGS = [part for setting in TINY for part in ("--set", setting)]
 
 

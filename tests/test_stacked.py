@@ -32,7 +32,6 @@ from modescope.training.optimizers import build_optimizer
 from modescope.training.stack import Stack
 from modescope.training.stack_epoch import StackEpochs
 
-pytestmark = pytest.mark.xdist_group("processes")  # killed one after another, also where two workers run tests
 CPU = torch.device("cpu")
 ON_CPU = possible(CPU)
 
