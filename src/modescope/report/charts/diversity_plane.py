@@ -84,7 +84,8 @@ def _networks(dataset: xr.Dataset, arrays: Arrays) -> list[dict[str, object]]:
         trace = points(look.title, x[there], y[there], stroke_of(look), hover, arrays)
         data.append(trace | {"legendrank": 1000 + row})
     accuracy, none = np.array([float(dataset.attrs["reference_accuracy"])]), np.zeros(1)
-    star = points(f"reference: member {dataset.attrs['reference_member']}", accuracy, none, Stroke(_REFERENCE, "star", size=15), hover, arrays)
+    name = f"reference: member {dataset.attrs['reference_member']}"
+    star = points(name, accuracy, none, Stroke(_REFERENCE, "star", size=15), hover, arrays)
     star["marker"]["line"] = {"color": INK, "width": 1.2}
     return [*data, star]
 
