@@ -37,7 +37,7 @@ def charts(dataset: xr.Dataset, arrays: Arrays) -> Sequence[Chart]:
 def _ranges(dataset: xr.Dataset) -> dict[str, list[float]]:
     """The accuracies of each part of the plane."""
     reference = float(dataset.attrs["reference_accuracy"])
-    accuracy = dataset["accuracy"].to_numpy()
+    accuracy = np.where(np.isfinite(dataset["accuracy"]), dataset["accuracy"], np.nan)
     low, best = (float(end(accuracy, initial=reference)) for end in (np.nanmin, np.nanmax))
     worst = float(np.nanmin(accuracy[0], initial=reference))
     span = max(best - worst, 0.25 * (1 - best), 0.005)

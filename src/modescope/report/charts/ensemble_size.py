@@ -65,7 +65,7 @@ def _spread(dataset: xr.Dataset, score: Score, arrays: Arrays) -> list[dict[str,
     gap = np.full_like(sizes, np.nan)
     x, y = (np.stack(parts, -1).ravel() for parts in ([sizes, sizes, gap], [*ends, gap]))
     hover = f"%{{x}} members, an end of the range<br>{score.choice}: %{{y:{score.form}}}"
-    bars = line("worst and best subset", x, y, Stroke(SOFT, "line-ew-open", width=1), hover, arrays)
+    bars = line("worst and best subset", x, y, Stroke(SOFT, "line-ew-open", width=1.0), hover, arrays)
     return [bars]
 
 

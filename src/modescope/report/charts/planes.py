@@ -158,7 +158,8 @@ def _solutions_in_space(dataset: xr.Dataset, panel: Panel, form: str, arrays: Ar
 
 def _nearest(dataset: xr.Dataset, place: Float[np.ndarray, " component"]) -> tuple[int, int]:
     """Row and column of the point of the grid that is nearest to a place."""
-    return int(np.abs(dataset[Y].to_numpy() - place[1]).argmin()), int(np.abs(dataset[X].to_numpy() - place[0]).argmin())
+    away = np.abs(dataset[Y].to_numpy() - place[1]), np.abs(dataset[X].to_numpy() - place[0])
+    return int(away[0].argmin()), int(away[1].argmin())
 
 
 def _told(dataset: xr.Dataset) -> dict[str, Float[np.ndarray, " component"]]:
@@ -192,6 +193,6 @@ def _alternative(dataset: xr.Dataset, panels: Sequence[Panel]) -> str:
     )
     rows, columns = loss.shape
     return (
-        f"{len(finite)} of {columns} by {rows} points, whose loss goes from {finite.min():.3g} to {finite.max():.3g} nat. "
-        f"Loss at the point nearest to: {told}."
+        f"{len(finite)} of {columns} by {rows} points, whose loss goes from {finite.min():.3g} to {finite.max():.3g} "
+        f"nat. Loss at the point nearest to: {told}."
     )

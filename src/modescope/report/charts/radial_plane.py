@@ -14,11 +14,11 @@ from modescope.types import EPOCH, MEMBER
 
 CAPTION = (
     "Every point is a network whose weights lie on the plane through zero (cross) and two members (stars with their "
-    "numbers); axes are distances in weights. Choose the quantity: the loss, on a logarithmic scale; the accuracy; or "
-    "the part of the test examples given the same class as by a member; and whether it is drawn as contours or as a "
-    "surface to be turned. The bar above says which brightness is which number. Lines: the two members' training paths, "
-    "projected (solid with circles, dashed with squares); pink triangles: samples of the diagonal Gaussian around the "
-    "first. Where a region is accurate but unlike one of the members, equal loss is not equal function."
+    "numbers); axes are distances in weights. Choose the quantity: the loss, on a logarithmic scale; the accuracy; "
+    "or the part of the test examples given the same class as by a member; and whether it is drawn as contours or as "
+    "a surface to be turned. The bar above says which brightness is which number. Lines: the two members' training "
+    "paths, projected (solid with circles, dashed with squares); pink triangles: samples of the diagonal Gaussian "
+    "around the first. Where a region is accurate but unlike one of the members, equal loss is not equal function."
 )
 _SAMPLES = Stroke("#ff6ec7", "triangle-up", size=6)
 _ORIGIN = Stroke("#ffffff", "cross-thin-open", size=11)

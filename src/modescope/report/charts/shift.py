@@ -11,16 +11,7 @@ from modescope.report.arrays import Arrays
 from modescope.report.charts import Chart, Control, Table, View
 from modescope.report.charts.scores import Score, scores_of
 from modescope.report.charts.text import change, counted, number, plain, with_interval
-from modescope.report.charts.traces import (
-    LEGEND,
-    band,
-    colour_scale,
-    interval,
-    layout,
-    line,
-    stroke_of,
-    whole,
-)
+from modescope.report.charts.traces import LEGEND, band, colour_scale, interval, layout, line, stroke_of, whole
 from modescope.types import CORRUPTION, INTENSITY, METHOD, SIZE
 
 CAPTION = (
@@ -43,9 +34,10 @@ def charts(dataset: xr.Dataset, arrays: Arrays) -> Sequence[Chart]:
 
 
 def _curves(dataset: xr.Dataset, arrays: Arrays) -> Chart:
-    scores = scores_of(dataset, "{}_mean")
+    methods = range(dataset.sizes[METHOD])
+    scores = [each for each in scores_of(dataset, "{}_mean") if any(_sizes(dataset, each, row) for row in methods)]
     views = {(score.choice,): _by_intensity(dataset, score, arrays) for score in scores}
-    controls = (Control("Score", tuple(views_name for (views_name,) in views)),)
+    controls = (Control("Score", tuple(score.choice for score in scores)),)
     table = _table_of_curves(dataset, scores)
     return Chart("Means over all corruptions", _alternative(dataset), views, controls, table, height=520)
 
@@ -97,8 +89,10 @@ def _cells(dataset: xr.Dataset, arrays: Arrays) -> Chart:
 
 
 def _all_and_one(dataset: xr.Dataset, score: str) -> tuple[np.ndarray, np.ndarray]:
-    """A score of all members averaged, and of one (corruption, intensity)."""
-    sizes = dataset.isel({METHOD: 0})[score].dropna(SIZE, how="all")
+    """A score of all members averaged, and of one (corruption, intensity); what is not finite is not known."""
+    members = dataset.isel({METHOD: 0})[score]
+    known = members.where(np.isfinite(members))
+    sizes = known.dropna(SIZE, how="all") if known.notnull().any() else known
     return sizes.isel({SIZE: -1}).to_numpy(), sizes.isel({SIZE: 0}).to_numpy()
 
 
@@ -146,7 +140,8 @@ def _elsewhere(dataset: xr.Dataset, arrays: Arrays) -> Chart:
             for title, row, column in rows
         ),
     )
-    told = "; ".join(f"{title} {number(_ood(dataset, scores[0], row, column)[0], '.1%')}" for title, row, column in rows)
+    first = [number(_ood(dataset, scores[0], row, column)[0], scores[0].form) for _, row, column in rows]
+    told = "; ".join(f"{title} {value}" for (title, _, _), value in zip(rows, first, strict=True))
     controls = (Control("Score", tuple(score.choice for score in scores)),)
     height = 110 + 28 * len(rows)
     return Chart(f"Data of another kind: {source}", f"{scores[0].choice}: {told}.", views, controls, table, height)

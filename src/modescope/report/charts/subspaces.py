@@ -86,14 +86,15 @@ def _best(dataset: xr.Dataset, score: Score) -> int:
 
 def _in_sight(dataset: xr.Dataset, score: Score) -> dict[str, object]:
     """The members with their interval, the best, and what is a little worse; a method far worse would squeeze all."""
-    values = score.better * dataset[score.name].to_numpy()
+    values = score.better * np.where(np.isfinite(dataset[score.name]), dataset[score.name], np.nan)
     if score.better == 0 or not np.isfinite(values[0]).any():
         return {}
     members = np.stack([score.better * dataset[score.name + end].to_numpy()[0] for end in ("", "_low", "_high")])
+    members = members[np.isfinite(members)]
     one, top = values[0, 0], float(np.nanmax(values))
     span = max(top - one, 0.01)
-    bottom = min(max(float(np.nanmin(values)), one - 1.5 * span), float(np.nanmin(members)))
-    top = max(top, float(np.nanmax(members)))
+    bottom = min(max(float(np.nanmin(values)), one - 1.5 * span), float(members.min()))
+    top = max(top, float(members.max()))
     return {"range": sorted((score.better * (bottom - 0.06 * span), score.better * (top + 0.1 * span)))}
 
 

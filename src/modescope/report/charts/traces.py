@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Num, Shaped
+from jaxtyping import Num
 from matplotlib import colormaps, colors
 
 from modescope.figures import style
@@ -33,8 +33,8 @@ class Stroke:
     colour: str = INK
     symbol: str = "circle"
     dash: str = "solid"
-    width: float = 2
-    size: float = 7
+    width: float = 2.0
+    size: int = 7
 
 
 def stroke_of(look: Look) -> Stroke:
@@ -118,15 +118,16 @@ def interval(
     arrays: Arrays,
 ) -> tuple[str, dict[str, object]]:
     """What the hover text says of an interval, and what its trace needs for it; nothing where a point has none."""
-    if not np.isfinite(low[np.isfinite(y)] + high[np.isfinite(y)]).all():
+    if not (np.isfinite(low) & np.isfinite(high))[np.isfinite(y)].all():
         return "", {}
     told = f"<br>%{{customdata[0]:{form}}} to %{{customdata[1]:{form}}}"
     return told, {"customdata": arrays.add(np.stack([low, high], -1))}
 
 
-def whole(values: Shaped[np.ndarray, " point"]) -> dict[str, object]:
+def whole(values: Num[np.ndarray, " point"]) -> dict[str, object]:
     """An axis of counts: ticks at whole numbers, a little room at both ends."""
-    first, last = (int(values.min()), int(values.max())) if len(values) else (0, 1)
+    known = values[np.isfinite(values)]
+    first, last = (int(known.min()), int(known.max())) if len(known) else (0, 1)
     room = 0.04 * max(last - first, 10)
     step = max(1, -(-(last - first) // 9))
     return {"tick0": first, "dtick": step, "tickformat": "d", "range": [first - room, last + room], "zeroline": False}
