@@ -12,8 +12,8 @@ ROOT = Path(modescope.__file__).parent
 ROOMS = (
     "types", "allocator", "errors", "remote", "files", "outside", "seeds", "settings",
     "analysis_settings", "recipe", "data", "models", "store",
-    "training", "engines", "measures", "subspaces", "landscape", "analyses", "figures", "report", "study", "progress",
-    "cli", "__main__",
+    "training", "engines", "measures", "subspaces", "landscape", "analyses", "figures", "report",
+    "tracking", "study", "progress", "cli", "__main__",
 )  # fmt: skip
 
 
