@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from modescope.report.answer import Answer
     from modescope.store.run import Run
     from modescope.study import Results
+    from modescope.tracking.feed import Trackers
+    from modescope.types import EpochRecord
 
 app = typer.Typer(
     help="Train deep ensembles, keep every epoch, and see why averaging them works.",
@@ -54,6 +56,10 @@ RayAddress = Annotated[
     str | None,
     typer.Option("--ray-address", metavar="HOST:PORT", help="A Ray cluster's head.", show_default="a local Ray"),
 ]
+Track = Annotated[
+    list[str] | None,
+    typer.Option("--track", metavar="TRACKER", help="Tell wandb, tensorboard, mlflow or trackio; may be given again."),
+]
 DeviceName = Annotated[str, typer.Option("--device", help="Where: auto, cpu or cuda.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")]
 
@@ -68,13 +74,16 @@ def run(
     block_size: BlockSize = None,
     ray_address: RayAddress = None,
     device: DeviceName = "auto",
+    track: Track = None,
     debug: Debug = False,
 ) -> None:
     """Train, analyse, draw and report. Given again, it does what is missing."""
     from modescope import study
 
     asked = {"workers": workers, "block_size": block_size, "ray_address": ray_address, "device": device}
-    made, trained = _train(_recipe(recipe, settings), output, engine=engine, **asked)
+    loaded = _recipe(recipe, settings)
+    trackers = _trackers(track, output or f"runs/{loaded.name}")
+    made, trained = _train(loaded, output, trackers, engine=engine, **asked)
     results = None if trained else study.saved_results(made)
     if results is None:
         results = _analyze(made, [], device)
@@ -83,6 +92,7 @@ def run(
         study.report(made, results)
     else:
         out.print("Analyses, figures and page are up to date.")
+    trackers.send(made)
     _show_answer(made, results)
 
 
@@ -96,11 +106,16 @@ def train(
     block_size: BlockSize = None,
     ray_address: RayAddress = None,
     device: DeviceName = "auto",
+    track: Track = None,
     debug: Debug = False,
 ) -> None:
     """Train the members only. Given again, it resumes, and makes damaged files anew."""
     asked = {"workers": workers, "block_size": block_size, "ray_address": ray_address, "device": device}
-    _train(_recipe(recipe, settings), output, engine=engine, **asked)
+    loaded = _recipe(recipe, settings)
+    trackers = _trackers(track, output or f"runs/{loaded.name}")
+    found, trained = _train(loaded, output, trackers, engine=engine, **asked)
+    if not trained:
+        trackers.send(found)
 
 
 @app.command()
@@ -125,6 +140,23 @@ def report(path: RunPath, debug: Debug = False) -> None:
     from modescope.store.run import open_run
 
     out.print(f"The page is {study.report(open_run(place(path)))}", soft_wrap=True)
+
+
+@app.command()
+def sync(
+    path: RunPath,
+    track: Annotated[list[str], typer.Option("--track", metavar="TRACKER", help="Which tracker; may be given again.")],
+    debug: Debug = False,
+) -> None:
+    """Send a tracker all of a run that it has not got yet."""
+    from modescope.files import place
+    from modescope.store.run import open_run
+
+    found = open_run(place(path))
+    trackers = _trackers(track, path)
+    trackers.send(found)
+    trackers.raise_failed()
+    out.print(f"{' and '.join(trackers.names)} {'have' if len(trackers.names) > 1 else 'has'} all of {found.path}.")
 
 
 @app.command()
@@ -245,7 +277,16 @@ def _recipe(name: str, settings: list[str] | None) -> "Recipe":
     return load(name, settings or [])
 
 
-def _train(recipe: "Recipe", output: str | None, **asked: Any) -> "tuple[Run, bool]":
+def _trackers(names: list[str] | None, path: str) -> "Trackers":
+    """The trackers that are told of the run at that place; what stands against them is said before anything begins."""
+    from modescope.files import place
+    from modescope.tracking import check_trackers
+    from modescope.tracking.feed import Trackers
+
+    return Trackers(check_trackers(names or [], place(path)), err.print)
+
+
+def _train(recipe: "Recipe", output: str | None, trackers: "Trackers", **asked: Any) -> "tuple[Run, bool]":
     """Train what is missing, as `study.plan` is asked to; the run, and whether anything was."""
     from modescope import study
     from modescope.files import place
@@ -269,7 +310,12 @@ def _train(recipe: "Recipe", output: str | None, **asked: Any) -> "tuple[Run, bo
         soft_wrap=True,
     )
     lines = LiveProgress(out, members, epochs) if out.is_terminal else PlainProgress(out, epochs)
-    with lines as on_epoch:
+    with trackers.following(found) as follow, lines as show:
+
+        def on_epoch(member: int, record: "EpochRecord") -> None:
+            show(member, record)
+            follow(member, record)
+
         study.carry_out(training, on_epoch, lambda told: out.print(told, soft_wrap=True))
     return found, True
 

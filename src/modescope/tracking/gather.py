@@ -3,10 +3,12 @@
 import hashlib
 import io
 import json
+import threading
 from math import isfinite
 
 import numpy as np
 import xarray as xr
+from PIL import Image
 
 from modescope import analyses
 from modescope.figures.style import annotate, encode, figure, heatmap, name_ticks, styled
@@ -17,6 +19,8 @@ from modescope.store.results import read_result, written_at
 from modescope.store.run import Run
 from modescope.tracking.sink import Confusion, Ensemble
 from modescope.types import SIZE
+
+_DRAWING = threading.Lock()  # matplotlib's style is the whole process's, and trackers are told by threads
 
 
 def member_confusion(run: Run, member: int) -> Confusion:
@@ -35,7 +39,7 @@ def confusion_png(confusion: Confusion) -> bytes:
     """A picture of it: rows are true classes, columns what was said, as a part of the row."""
     total = confusion.count.sum(axis=1, keepdims=True)
     rates = np.divide(confusion.count, total, out=np.full(confusion.count.shape, np.nan), where=total > 0)
-    with styled():
+    with _DRAWING, styled():
         drawn = figure(3.6, width=4.0)
         axes = drawn.subplots()
         image = heatmap(axes, rates, "cividis", low=0.0, high=1.0)
@@ -49,8 +53,6 @@ def confusion_png(confusion: Confusion) -> bytes:
 
 def pixels(png: bytes) -> np.ndarray:
     """A PNG as (height, width, 3) of uint8."""
-    from PIL import Image
-
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
