@@ -241,6 +241,35 @@ def test_elastic_moves_three_points_as_drawn():
     assert made[y, x] == pytest.approx(float(np.array([x, y, 1]) @ back[:, 1]), abs=1e-3)
 
 
+def fractal(side, decay, random):
+    """Diamond-square as CIFAR-10-C's fog has it, one value after another: the mean of four neighbours and a wobble."""
+    found, step, wobble = np.zeros((side, side)), side, 100.0
+    while step >= 2:
+        half = step // 2
+
+        def put(row, column, neighbours, wobble=wobble):
+            mean = sum(found[(row + down) % side, (column + right) % side] for down, right in neighbours) / 4
+            found[row, column] = mean + wobble * random.uniform(-wobble, wobble)
+
+        for row in range(half, side, step):
+            for column in range(half, side, step):
+                put(row, column, [(-half, -half), (-half, half), (half, -half), (half, half)])
+        for row in range(0, side, half):
+            for column in range((row + half) % step, side, step):
+                put(row, column, [(-half, 0), (half, 0), (0, -half), (0, half)])
+        step, wobble = half, wobble / decay
+    return (found - found.min()) / np.ptp(found)
+
+
+@pytest.mark.parametrize("decay", [1.75, 2.0, 3.0])
+def test_plasma_is_as_rough_as_the_official_clouds(decay):
+    random = np.random.default_rng(0)
+    slow = np.stack([fractal(32, decay, random) for _ in range(60)])
+    fast = plasma(400, 32, decay, generator()).numpy()
+    rough = [np.abs(np.diff(maps, axis=axis)).mean() for maps in (slow, fast) for axis in (1, 2)]
+    np.testing.assert_allclose(rough[2:], np.mean(rough[:2]), rtol=0.08)
+
+
 def test_plasma_fills_its_range_and_smoother_is_smoother():
     rough, smooth = (plasma(20, 32, decay, generator()) for decay in (1.3, 3.0))
     for maps in (rough, smooth):

@@ -21,6 +21,13 @@ MethodName = Literal[
 ]
 
 
+CorruptionName = Literal[
+    "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow",
+    "frost", "fog", "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression", "gaussian_blur",
+    "saturate", "spatter", "speckle_noise",
+]  # fmt: skip
+
+
 def _each_once(value: tuple[Any, ...]) -> tuple[Any, ...]:
     """Refuse nothing at all, and what is named twice."""
     if not value or len(set(value)) < len(value):
@@ -28,7 +35,7 @@ def _each_once(value: tuple[Any, ...]) -> tuple[Any, ...]:
     return value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(words), AfterValidator(_each_once)]
+Corruptions = Annotated[tuple[CorruptionName, ...], BeforeValidator(words), AfterValidator(_each_once)]
 Intensity = Annotated[int, Field(ge=1, le=5)]
 Intensities = Annotated[tuple[Intensity, ...], BeforeValidator(listed), AfterValidator(_each_once)]
 
@@ -161,7 +168,7 @@ class ShiftSettings(Section):
     """Settings of `shift`."""
 
     source: str = Field("synthetic", description="synthetic: made here; npy:DIR: the official files of CIFAR-10-C")
-    corruptions: Literal["all"] | Names = Field("all", description="names of corruptions")
+    corruptions: Literal["all"] | Corruptions = Field("all", description="names of corruptions")
     intensities: Intensities = (1, 2, 3, 4, 5)
     ood: str = Field(
         "shuffled", description="out-of-distribution data: shuffled (test images in pieces), or another data source"

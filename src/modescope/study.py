@@ -13,7 +13,7 @@ from modescope.analyses import vary
 from modescope.data import DataSet, load_data
 from modescope.data.augment import check_augmentation
 from modescope.engines import ENGINES, Asked, Choice, Job, check_request, choose
-from modescope.errors import DamagedFileError, MembersFailedError, NotApplicableError, RequestError, RunError
+from modescope.errors import DamagedFileError, DataError, MembersFailedError, NotApplicableError, RequestError, RunError
 from modescope.figures import draw
 from modescope.figures.style import SUFFIXES, encode
 from modescope.files import modified, write_bytes, write_text
@@ -184,7 +184,7 @@ def analyze(
         started = time.perf_counter()
         try:
             datasets[name] = analyses.analyze(run, name, bench)
-        except NotApplicableError as error:
+        except (NotApplicableError, DataError) as error:  # what one analysis lacks is no reason to lose the others
             if names:
                 raise
             left_out[name] = str(error)
@@ -266,7 +266,7 @@ def _whatever_is_there(run: Run) -> Results:
             f"Of {run.path}, {', '.join(stale)} were made with other settings or another version. "
             f"`modescope analyze {run.path} {' '.join(stale)}` makes that anew."
         )
-    return Results(datasets, {})
+    return Results(datasets, read_left_out(run))
 
 
 def _of_this_recipe(run: Run, dataset: xr.Dataset) -> bool:

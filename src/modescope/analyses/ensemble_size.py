@@ -22,8 +22,9 @@ def analyze(run: Run) -> xr.Dataset:
 
     Each metric is a mean over all subsets of a size, or over a stated number of random ones: `subsets` says how many.
     `_low` and `_high` are the ends of a paired bootstrap interval over test examples; `_gain` is the value less that of
-    one member, `_step` less that of one member fewer, each with its own interval; `_subset_min` and `_subset_max` are the smallest and the largest value of a
-    subset, which says how much the choice of members matters and is no error bar.
+    one member, `_step` less that of one member fewer, each with its own interval; `_subset_min` and `_subset_max` are
+    the smallest and the largest value of a subset, which says how much the choice of members matters and is no error
+    bar.
     """
     settings = run.recipe.analyses.ensemble_size
     stored = log_prob(run, run.members, [run.epochs[-1]])[:, 0]

@@ -20,6 +20,7 @@ METRICS = {
     "confidence": (FRACTION, "mean largest probability"),
 }
 
+_ROUNDING = 1e-12
 
 Ends = tuple[Float[np.ndarray, "*things"], Float[np.ndarray, "*things"], Float[np.ndarray, "*things"]]
 """Estimates and the lower and upper ends of their intervals."""
@@ -108,8 +109,14 @@ def with_interval(
     interval = reflected_interval if metric == "ece" else centred_interval
     low, high = interval(estimate, resampled, confidence=confidence)
     if difference:
-        return estimate, low, high
+        most = 2.0 if METRICS[metric][0] == ONE else 1.0 if METRICS[metric][0] == FRACTION else np.inf
+        return tuple(_without_rounding(np.clip(value, -most, most)) for value in (estimate, low, high))
     if metric == "accuracy":
         low, high = with_wilson_ends(estimate, low, high, examples, confidence=confidence)
     most = 1.0 if METRICS[metric][0] == FRACTION else np.inf
     return estimate, np.maximum(low, 0), np.minimum(high, most)  # no metric is ever less than 0
+
+
+def _without_rounding(difference: Float[np.ndarray, "*things"]) -> Float[np.ndarray, "*things"]:
+    """Nothing where there is a trillionth: that is how sums of the same numbers differ, and no gain or loss."""
+    return np.where(np.abs(difference) < _ROUNDING, 0.0, difference)

@@ -134,13 +134,15 @@ def known_corruptions(names: str | tuple[str, ...], channels: int) -> tuple[str,
     """The corruptions that are asked for, or all that change images of so many channels.
 
     Raises:
-        DataError: There is no corruption of that name.
+        DataError: There is no corruption of that name, or it changes nothing in such images.
     """
     if names == "all":
         return tuple(name for name in CORRUPTIONS if name != "saturate" or channels == 3)
     for name in names:
         if name not in CORRUPTIONS:
             raise DataError(f"There is no corruption {name!r}. There are {', '.join(CORRUPTIONS)}.")
+        if name == "saturate" and channels != 3:
+            raise DataError(f"saturate changes colours, and these images have none: {channels} channels, not 3.")
     return tuple(names)
 
 

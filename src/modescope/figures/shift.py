@@ -12,8 +12,9 @@ from modescope.types import CORRUPTION, INTENSITY, METHOD, SIZE
 CAPTION = (
     "Above: means over all corruptions by intensity (0 = the test data as they are). Black: independent members, one "
     "(dotted), two (dashed), all (solid, with its interval over test examples); colours: the samples of each method "
-    "around one member, averaged. Jensen-Shannon divergence says how much the averaged networks differ: it should rise "
-    "where they get lost. Below: accuracy of all members averaged, and what that gains over one member, by corruption."
+    "around one member, averaged. Jensen-Shannon divergence says how much networks differ, as many of each kind as all "
+    "kinds have: it should rise where they get lost. Below: accuracy of all members averaged, and what that gains over "
+    "one member, by corruption."
 )
 _PANELS = (
     ("accuracy", "accuracy"),
@@ -27,10 +28,13 @@ def draw(dataset: xr.Dataset) -> Figure:
     drawn = figure(3.9 + 0.16 * dataset.sizes[CORRUPTION])
     upper, lower = drawn.subfigures(2, 1, height_ratios=(3.2, 1 + 0.16 * dataset.sizes[CORRUPTION]))
     intensity, sizes = dataset[INTENSITY].to_numpy(), dataset[SIZE].to_numpy()
+    common = _largest_common(dataset)
     for axes, (name, label) in zip(upper.subplots(1, 3), _PANELS, strict=True):
         for row, look in enumerate(looks(dataset)):
             values = dataset[f"{name}_mean"].to_numpy()[:, row]  # (intensity, size)
             there = [column for column in range(len(sizes)) if np.isfinite(values[0, column])]
+            if name == "jensen_shannon":  # it grows with the number of networks, so all must have as many
+                there = [column for column in there if column <= common]
             if row == 0:
                 for column, style in zip(there[:2], (":", "--"), strict=False):
                     if name != "jensen_shannon" or sizes[column] > 1:
@@ -45,6 +49,13 @@ def draw(dataset: xr.Dataset) -> Figure:
     upper.legend(*upper.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     _by_corruption(dataset, lower)
     return drawn
+
+
+def _largest_common(dataset: xr.Dataset) -> int:
+    """The place of the largest size that members and every method of several networks have."""
+    there = np.isfinite(dataset["accuracy_mean"].to_numpy()[0])  # (method, size)
+    several = there[there[:, 1:].any(axis=1)]
+    return int(np.flatnonzero(several.all(axis=0)).max(initial=0)) if len(several) else 0
 
 
 def _by_corruption(dataset: xr.Dataset, part: SubFigure) -> None:

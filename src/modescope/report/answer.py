@@ -186,6 +186,12 @@ def _most_and_least(runs: xr.Dataset) -> str:
     order = runs["disagreement"].to_numpy().argsort()[::-1]
     ranked = [runs.isel({RUN: int(place)}) for place in order]
 
+    if np.isnan(runs["disagreement_members_low"]).any():
+        return (
+            "Whether other members would give the same order cannot be told from runs of two members: train three or "
+            "more."
+        )
+
     def clear(more: xr.Dataset, less: xr.Dataset) -> bool:
         return all(
             float(more[f"disagreement{over}_low"]) > float(less[f"disagreement{over}_high"])

@@ -5,8 +5,8 @@ images they grow with the image. Everything random comes from the generator that
 
 Reference: Hendrycks & Dietterich (2019), Benchmarking Neural Network Robustness to Common Corruptions and
 Perturbations, arXiv:1903.12261, appendix, with the constants of the code that made CIFAR-10-C. Made otherwise: `frost`
-has no photographs to lay over the image, `spatter` finds the edges of its drops in a simpler way, and beyond the edge
-`elastic_transform` repeats the edge's value.
+has no photographs to lay over the image, `spatter` finds the edges of its drops in a simpler way, beyond the edge
+`elastic_transform` repeats the edge's value, and zooms are centred exactly, not cut by whole pixels.
 """
 
 from collections.abc import Callable

@@ -58,7 +58,7 @@ def frost(images: Images, generator: torch.Generator, kept: float, amount: float
     of fractal clouds, as bright as such photographs.
     """
     size = max(images.shape[2:])
-    clouds = torch.stack([plasma(len(images), size, decay, generator) for decay in (1.7, 2.2)])
+    clouds = torch.stack([plasma(len(images), size, decay, generator) for decay in (1.3, 1.48)])
     ridges = (1 - (2 * clouds - 1).abs()) ** 3
     crystals = (0.35 + 0.65 * ridges.amax(dim=0))[:, : images.shape[2], : images.shape[3]]
     icy = coloured(images, (0.85, 0.93, 1.0))
