@@ -114,7 +114,7 @@ def test_unknown_intervals_are_left_out(finished, name):
     dataset = read_result(finished, name)
     ends = [each for each in dataset.variables if str(each).endswith(("_low", "_high"))]
     for chart, views in check(name, dataset.assign({each: dataset[each] * np.nan for each in ends})):
-        assert not any(re.search(r"\d to [+\d-]", cell) for row in chart.table.rows for cell in row)
+        assert not any(" to " in cell for row in chart.table.rows for cell in row)
         for view in views.values():
             assert not any(trace.get("hoverinfo") == "skip" and "interval" in trace["name"] for trace in view["data"])
             assert not any("customdata[0]" in trace.get("hovertemplate", "") for trace in view["data"])
@@ -198,6 +198,17 @@ def test_the_range_of_substitutes_shows_members_and_the_best(drawn):
     low, high = views["negative log-likelihood", "members"]["layout"]["yaxis"]["range"]
     assert low < float(dataset["nll"].min())
     assert high > float(dataset["nll_high"][0].max())
+
+
+def test_the_range_of_substitutes_leaves_out_a_method_far_worse_but_no_interval_of_members(finished):
+    dataset = read_result(finished, "subspaces").copy(deep=True)
+    for end, members, others, worst in (("", 0.8, 0.82, 0.1), ("_low", 0.5, 0.5, 0.1), ("_high", 0.9, 0.9, 0.1)):
+        dataset[f"accuracy{end}"][:] = others
+        dataset[f"accuracy{end}"][0], dataset[f"accuracy{end}"][-1] = members, worst
+    ((_, views),) = made("subspaces", dataset)
+    low, high = views["accuracy", "members"]["layout"]["yaxis"]["range"]
+    assert 0.45 < low < 0.5
+    assert 0.9 < high < 0.95
 
 
 def test_paths_and_samples_lie_where_the_dataset_has_them(drawn):

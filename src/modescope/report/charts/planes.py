@@ -85,7 +85,7 @@ def _surface(dataset: xr.Dataset, panel: Panel, arrays: Arrays) -> View:
         "zaxis": upright | {"type": "log" if loss else "linear"},
         "aspectmode": "manual",
         "aspectratio": {"x": 1, "y": float(np.clip(np.ptp(y) / max(np.ptp(x), 1e-12), 0.4, 2.5)), "z": 0.7},
-        "camera": {"eye": {"x": 1.5, "y": -1.5, "z": 1.1}},
+        "camera": {"eye": {"x": 1.8, "y": -1.8, "z": 1.2}},
         "dragmode": "turntable",
     }
     layout = {"scene": scene, "legend": LEGEND}
