@@ -8,7 +8,8 @@ import torch
 
 from conftest import TINY, files, trained
 from modescope import study
-from modescope.analyses.bench import Bench, cycle_epochs
+from modescope.analyses.bench import Bench
+from modescope.analyses.epochs import cycle_epochs
 from modescope.errors import MembersFailedError, RecipeError
 from modescope.recipe import load
 from modescope.settings import TrainingSettings
@@ -103,7 +104,7 @@ def test_snapshot_ensembles_are_the_ends_of_cycles(tmp_path):
     bench = Bench(run, torch.device("cpu"))
     assert "snapshot_ensemble" in bench.methods()[0]
     said = bench.said(1, "snapshot_ensemble", 10)
-    np.testing.assert_array_equal(said, [read_epoch(run, 1, epoch) for epoch in (1, 2, 3, 4)])
+    np.testing.assert_array_equal(said, [read_epoch(run, 1, epoch) for epoch in (4, 3, 2, 1)])
     ready = bench.prepared(1, "snapshot_ensemble", 10)
     np.testing.assert_array_equal(bench.ask(ready), said)
     results = study.analyze(run, ["subspaces", "diversity_plane"])

@@ -16,8 +16,9 @@ from modescope.errors import NotApplicableError
 from modescope.settings import TrainingSettings
 from modescope.store.predictions import read_epoch
 from modescope.training.batch_norm import BatchStatistics
-from modescope.training.networks import Networks, enough_for_statistics, joined
+from modescope.training.networks import Networks, joined
 from modescope.training.stack import LOWERINGS
+from modescope.training.statistics import LIMIT, Statistics
 
 SCALING = Scaling(1.0, None, torch.float32)
 
@@ -79,7 +80,7 @@ def test_a_member_says_what_is_on_disk_to_the_bit(finished):
         said = bench.ask(bench.prepared(member, OPTIMUM, 1))[0]
         np.testing.assert_array_equal(said, read_epoch(finished, member, finished.epochs[-1]))
     states = bench.ask(bench.prepared(1, "late_snapshots", 3))
-    for epoch, said in zip((1, 2, 3), states, strict=True):
+    for epoch, said in zip((3, 2), states, strict=True):  # the newest first, of the second half of training
         np.testing.assert_array_equal(said, read_epoch(finished, 1, epoch))
 
 
@@ -169,30 +170,46 @@ def test_frozen_parameters_come_from_the_run():
     torch.testing.assert_close(networks.log_prob(ready, split())[0], said_by(other, split()), rtol=1e-5, atol=1e-5)
 
 
-def test_how_many_examples_the_statistics_need_is_found_out():
+def statistics_of(vectors, examples, looked_at):
+    data = split(examples=examples, seed=3)
+    order = torch.randperm(examples, generator=torch.Generator().manual_seed(1))
     module = network_with_norms()
-    networks = networks_of(module)
-    for examples in (3000, 300):
-        data = split(examples=examples)
-        order = torch.randperm(examples, generator=torch.Generator().manual_seed(1))
-        count, change = enough_for_statistics(networks, vector_of(module), data, order, module.state_dict())
-        tried = [256, 512, 1024, 2048, 3000] if examples == 3000 else [256, 300]
-        assert count in tried
-        after = tried[tried.index(count) + 1] if change <= 1e-3 else None
-        if after is None:
-            assert count == examples
-            continue
-        classes = [
-            networks.log_prob(
-                networks.prepared(vector_of(module)[None], statistics=data.part(order[:part])), data.part(order[:1000])
-            )[0].argmax(-1)
-            for part in (count, after)
-        ]
-        assert float((classes[0] != classes[1]).double().mean()) == change
-    few, order = split(examples=100), torch.arange(100)
-    assert enough_for_statistics(networks, vector_of(module), few, order, module.state_dict())[0] == 100
-    plain = networks_of(nn.Sequential(nn.Flatten(), nn.Linear(192, 2)))
-    assert enough_for_statistics(plain, torch.zeros(386), data, order, {}) == (0, 0.0)
+    return Statistics(networks_of(module), vectors, data, order, module.state_dict(), looked_at)
+
+
+def classes_with(found, count):
+    ready = found._networks.prepared(found._vectors, statistics=found.part(count), others=found._others)
+    return found._networks.log_prob(ready, found._looked_at).argmax(-1)
+
+
+@pytest.mark.parametrize("examples", [3000, 700, 100])
+def test_how_many_examples_the_statistics_need_is_found_out(examples):
+    vectors = torch.stack([vector_of(network_with_norms(seed)) for seed in (0, 1, 2)])
+    found = statistics_of(vectors, examples, split(examples=400, seed=9))
+    count, change = found.enough()
+    counts = [tried for tried in (256, 512, 1024, 2048) if tried < examples] + [examples]
+    assert count in counts
+    assert change <= LIMIT
+    for tried in counts[: counts.index(count)]:
+        assert found.change(tried) > LIMIT
+    for tried in counts:  # the worst network, over both doublings or all that there are
+        before = classes_with(found, tried)
+        more = [classes_with(found, min(factor * tried, examples)) for factor in (2, 4)]
+        worst = max(float((after != before).double().mean(dim=1).max()) for after in more)
+        assert found.change(tried) == worst
+    assert found.change(examples) == 0
+
+
+def test_one_network_that_is_not_settled_is_enough_to_go_on():
+    sure = vector_of(network_with_norms())
+    sure[-4:] = torch.tensor([50.0, 0.0, 0.0, 0.0])  # the last layer's biases: always the first class
+    unsure = vector_of(network_with_norms())
+    looked_at = split(examples=400, seed=9)
+    alone = statistics_of(sure[None], 3000, looked_at)
+    assert alone.enough() == (256, 0.0)
+    both = statistics_of(torch.stack([sure, unsure]), 3000, looked_at)
+    assert both.change(256) > LIMIT
+    assert both.enough()[0] > 256
 
 
 @pytest.mark.parametrize("examples", [1, 2, 3, 7])
@@ -261,14 +278,14 @@ def test_float64_networks_answer_in_float64():
 
 
 def test_a_network_with_batch_norm_goes_through_every_method(tmp_path):
-    run, _ = trained(tmp_path / "run", "model.name=resnet20v1", "ensemble.members=2", "training.epochs=2",
+    run, _ = trained(tmp_path / "run", "model.name=resnet20v1", "ensemble.members=2", "training.epochs=3",
                      "analyses.subspaces.statistics_examples=64")  # fmt: skip
     bench = Bench(run, torch.device("cpu"))
     fit, left_out = bench.methods()
     assert set(left_out) == {"snapshot_ensemble", "mc_dropout"}
     assert left_out["mc_dropout"] == "mc_dropout needs a network with dropout; resnet20v1 has none."
-    own = bench.state(0, 2)
-    for method in set(fit) - {"late_snapshots"}:
+    own = bench.state(0, 3)
+    for method in fit:
         ready = bench.prepared(0, method, 2)
         if len(ready):
             assert not torch.allclose(ready.rest["norm.running_mean"][0], own["norm.running_mean"], rtol=1e-4), method

@@ -172,7 +172,12 @@ def test_swag_of_rank_one_is_refused():
 
 def test_every_method_draws_the_same_from_the_same_generator_and_changes_nothing():
     along = trajectory()
-    around = Around(along[-1].clone(), along.clone(), lambda drawn: torch.ones(len(drawn), dtype=torch.bool))
+    around = Around(
+        along[-1].clone(),
+        along.clone(),
+        accept=lambda drawn: torch.ones(len(drawn), dtype=torch.bool),
+        random=lambda count: along[-1] + torch.randn((count, 5), generator=generator(7), dtype=along.dtype),
+    )
     for preset in PRESETS.values():
         for constants in (preset.near, preset.far):
             for name, method in METHODS.items():

@@ -12,23 +12,26 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from modescope import seeds
+from modescope.analyses import epochs
+from modescope.analyses.epochs import OPTIMUM
+from modescope.analyses.norms import LOOKED_AT, SEVERAL, Norms, norms
 from modescope.analyses.reading import log_prob
+from modescope.analyses.suited import none_accepted, suited, too_few_states
 from modescope.data import DataSet, load_data
 from modescope.data.tensors import TensorData, TensorSplit
 from modescope.errors import NotApplicableError
-from modescope.recipe import Recipe
 from modescope.store.provenance import check_data
 from modescope.store.run import Run
 from modescope.store.snapshots import read_snapshot
 from modescope.subspaces import METHODS, Around
 from modescope.subspaces.presets import PRESETS, Constants
-from modescope.subspaces.snapshot_ensemble import snapshot_epochs
 from modescope.training.member import initial_network, placed
-from modescope.training.networks import Networks, Prepared, enough_for_statistics, joined
+from modescope.training.networks import Networks, Prepared, joined
 from modescope.training.precision import DTYPES, computing, data_for_training
+from modescope.training.statistics import Statistics
 
-OPTIMUM = "optimum"
-"""How a member's last state is called where it stands beside methods."""
+__all__ = ["INDEPENDENT", "INDEPENDENT_TITLE", "OPTIMUM", "Bench", "check_members", "check_weights"]
+
 INDEPENDENT = "independent"
 """How other members are called where they stand beside methods."""
 INDEPENDENT_TITLE = "independent members"
@@ -80,9 +83,8 @@ class Bench:
 
     @cached_property
     def window(self) -> tuple[int, ...]:
-        """The epochs of the last snapshots that were kept, as many as the methods look at; never the initialisation."""
-        kept = [epoch for epoch in self.run.snapshot_epochs if epoch > 0]
-        return tuple(kept[-self.run.recipe.analyses.subspaces.window :])
+        """The epochs of the late snapshots that Gaussians are fitted to, oldest first."""
+        return epochs.window(self.run)
 
     def state(self, member: int, epoch: int) -> Mapping[str, Tensor]:
         """A snapshot's tensors by name, and the buffers that no snapshot holds."""
@@ -94,15 +96,18 @@ class Bench:
         Raises:
             NotApplicableError: Frozen parameters or buffers differ that are no batch-norm statistics.
         """
-        first = self.networks.beside(self.state(members[0], self.last))
         for member in members[1:]:
-            other = self.networks.beside(self.state(member, self.last))
-            differing = [key for key, tensor in first.items() if not torch.equal(tensor, other[key])]
+            differing = self._differing(members[0], member)
             if differing:
                 raise NotApplicableError(
                     f"{name} looks at networks between members, but members {members[0]} and {member} differ in "
                     f"{', '.join(differing[:3])}, which was not trained."
                 )
+
+    def _differing(self, member: int, other: int) -> list[str]:
+        """What differs between two members beside trained parameters and batch-norm statistics."""
+        one, two = (self.networks.beside(self.state(each, self.last)) for each in (member, other))
+        return [key for key, tensor in one.items() if not torch.equal(tensor, two[key])]
 
     def _unsaved(self, member: int) -> Mapping[str, Tensor]:
         """The buffers of a member that `state_dict` leaves out, as they were made."""
@@ -126,30 +131,34 @@ class Bench:
         return torch.randperm(len(self.data.train), generator=self.stream(0, "parts"))
 
     @cached_property
-    def _enough(self) -> tuple[int, float]:
-        settings = self.run.recipe.analyses.subspaces
-        wanted = settings.statistics_examples
-        if wanted != "auto":
-            return min(wanted, len(self.data.train)), np.nan
-        return enough_for_statistics(
-            self.networks, self.optimum(0), self.data.train, self._order, self.state(0, self.last)
-        )
-
-    @cached_property
-    def statistics(self) -> TensorSplit | None:
-        """The training examples from which batch-norm statistics are estimated; None if the network has none."""
+    def _norms(self) -> Norms | None:
         if not self.networks.has_batch_norm:
             return None
-        return self.data.train.part(self._order[: self._enough[0]])
+        looked_at = self.test_part(LOOKED_AT, most=None)
+        found = Statistics(
+            self.networks, self._several(), self.data.train, self._order, self.state(0, self.last), looked_at
+        )
+        return norms(found, self.run.recipe.analyses.subspaces.statistics_examples)
 
-    @cached_property
+    def _several(self) -> Float[Tensor, "network parameter"]:
+        """A solution, a few networks around it, and one halfway to another solution: their statistics differ."""
+        methods = [name for name in SEVERAL if len(self.window) >= METHODS[name].snapshots]
+        vectors = [self.optimum(0)[None], *(self.draw(0, name, 1)[0] for name in methods)]
+        if len(self.run.members) > 1 and not self._differing(0, 1):
+            vectors.append((self.optimum(0) + self.optimum(1))[None] / 2)
+        return torch.cat(vectors)
+
+    @property
+    def statistics(self) -> TensorSplit | None:
+        """The training examples from which batch-norm statistics are estimated; None if the network has none."""
+        return None if self._norms is None else self._norms.examples
+
+    @property
     def facts(self) -> dict[str, object]:
-        """What a Dataset says about how drawn networks were made."""
+        """What a Dataset says about how networks were made and asked."""
         settings = self.run.recipe.analyses.subspaces
         facts = {"preset": settings.preset, "window": list(self.window), "seed": settings.seed}
-        if self.networks.has_batch_norm:
-            facts |= {"statistics_examples": self._enough[0], "statistics_change": self._enough[1]}
-        return facts
+        return facts | (self._norms.facts if self._norms is not None else {})
 
     def stream(self, member: int, purpose: str) -> torch.Generator:
         """A generator for one purpose around one member."""
@@ -166,29 +175,23 @@ class Bench:
         Raises:
             NotApplicableError: The recipe names a method that makes no sense for this run.
         """
-        named = self.run.recipe.analyses.subspaces.methods
-        fit, left_out = {}, {}
-        for name, method in METHODS.items():
-            if named != "all" and name not in named:
-                continue
-            why = self._why_not(name)
-            if why is None:
-                fit[name] = method.title
-            elif named != "all":
-                raise NotApplicableError(why)
-            else:
-                left_out[name] = why
-        return fit, left_out
+        return suited(self.run, self.networks)
 
-    def none_accepted(self, method: str, member: int) -> str:
-        """Why a method that makes sense gave no network."""
+    def too_few(self, method: str, member: int, found: int) -> str:
+        """Why a method that makes sense gave too few networks."""
         if METHODS[method].draw is None:
-            return f"{method} needs the weights of its epochs, of which snapshots.epochs kept none."
-        constants = self.constants()
-        limit = f"{100 * constants.threshold:.3g} %"
-        limit += " of the member's own accuracy" if constants.threshold_relative else " accuracy"
-        found = "fewer than two random networks" if method == "random_low_rank" else "no network"
-        return f"{method} found {found} around member {member} with {limit} or more (on training data)."
+            return too_few_states(method, found)
+        return none_accepted(method, member, self.constants())
+
+    def rank(self, method: str, samples: int) -> float:
+        """The directions that a method's Gaussian really has, around the member with the fewest; NaN for others."""
+        chosen = METHODS.get(method)
+        if chosen is None or chosen.rank is None:
+            return np.nan
+        fitted = len(self.window)
+        if not chosen.snapshots:
+            fitted = min(len(self.said(member, "random", samples)) for member in self.run.members)
+        return float(chosen.rank(fitted, self.constants()))
 
     def draw(
         self, member: int, method: str, samples: int, *, far: bool = False
@@ -198,7 +201,12 @@ class Bench:
         A method may give fewer than asked for, and none at all. Methods that draw nothing are not asked here.
         """
         chosen = METHODS[method]
-        around = Around(self.optimum(member), self._trajectory(member), lambda drawn: self._accepted(member, drawn))
+        around = Around(
+            self.optimum(member),
+            self._trajectory(member),
+            accept=lambda drawn: self._accepted(member, drawn),
+            random=lambda count: self.draw(member, "random", count)[0],
+        )
         name = f"{method}/far" if far else method
         constants = self.constants(far=far)
         with computing(self.run.recipe.training, self.device):
@@ -226,25 +234,29 @@ class Bench:
 
     def prepared(self, member: int, method: str, samples: int, *, far: bool = False) -> Prepared:
         """The networks of a method around a member, ready to be asked of any data; `optimum` is the member itself."""
-        epochs = self.states(method, samples)
-        if epochs is not None:
-            kept = [epoch for epoch in epochs if epoch in self.run.snapshot_epochs]
-            states = [(self.vectors(member, [epoch]), self.state(member, epoch)) for epoch in kept]
-            ready = [self.networks.prepared(vectors, statistics=None, others=state) for vectors, state in states]
-            return joined(ready) if ready else Prepared(torch.empty(0, self.networks.parameters), {}, None)
-        drawn, dropout_seeds = self.draw(member, method, samples, far=far)
-        return self._ready(member, drawn, dropout_seeds)
+        states = self.states(method, samples)
+        if states is not None:
+            return self._of_states(member, [epoch for epoch in states if epoch in self.run.snapshot_epochs])
+        return self._ready(member, *self.draw(member, method, samples, far=far))
+
+    def _of_states(self, member: int, states: Sequence[int]) -> Prepared:
+        """Kept states of a member, with batch-norm statistics like those of the networks beside them."""
+        ready = [
+            self.networks.prepared(
+                self.vectors(member, [epoch]), statistics=self.statistics, others=self.state(member, epoch)
+            )
+            for epoch in states
+        ]
+        return joined(ready) if ready else Prepared(torch.empty(0, self.networks.parameters), {}, None)
 
     def _ready(
         self, member: int, vectors: Float[Tensor, "sample parameter"], dropout_seeds: Sequence[int] | None = None
     ) -> Prepared:
-        """Networks that differ in dropout alone keep the member's batch-norm statistics."""
-        statistics = self.statistics if dropout_seeds is None else None
         others = self.state(member, self.last)
-        return self.networks.prepared(vectors, statistics=statistics, others=others, dropout_seeds=dropout_seeds)
+        return self.networks.prepared(vectors, statistics=self.statistics, others=others, dropout_seeds=dropout_seeds)
 
     def own(self, member: int, split: TensorSplit) -> Float[np.ndarray, "example class"]:
-        """What a member itself says of any data, with its own batch-norm statistics."""
+        """What a member itself says of any data."""
         return self.ask(self.prepared(member, OPTIMUM, 1), split)[0]
 
     def test_part(self, wanted: int | str, *, most: int | None) -> TensorSplit:
@@ -278,28 +290,36 @@ class Bench:
         return network
 
     def said(self, member: int, method: str, samples: int) -> Float[np.ndarray, "sample example class"]:
-        """What the samples of a method around a member say of the test data; `optimum` is the member itself.
-
-        States of the run are read, not evaluated again.
-        """
-        epochs = self.states(method, samples)
-        if epochs is not None:
-            return log_prob(self.run, [member], epochs)[0]
+        """What the samples of a method around a member say of the test data; `optimum` is the member itself."""
         key = member, method, samples
         if key not in self._said:
-            self._said[key] = self.ask(self.prepared(member, method, samples))
+            states = self.states(method, samples)
+            if states is not None:
+                self._said[key] = self.states_said(member, states)
+            else:
+                self._said[key] = self.ask(self.prepared(member, method, samples))
         return self._said[key]
 
-    def states(self, method: str, samples: int) -> Sequence[int] | None:
-        """The epochs whose states a method takes as they are, no more than `samples`; None if it draws networks."""
-        if method == OPTIMUM:
-            return [self.last]
-        if method == "late_snapshots":
-            count = min(samples, self.run.recipe.analyses.subspaces.window)
-            return list(range(max(1, self.last + 1 - count), self.last + 1))
-        if method == "snapshot_ensemble":
-            return cycle_epochs(self.run.recipe, samples)
-        return None
+    def states_said(self, member: int, states: Sequence[int]) -> Float[np.ndarray, "epoch example class"]:
+        """What a member's states say of the test data: as the run has it, or with batch-norm statistics made anew.
+
+        Their weights are needed only where there is batch norm.
+        """
+        if self.networks.has_batch_norm:
+            return self.ask(self._of_states(member, states))
+        if not states:
+            return np.empty((0, len(self.data.test), self.data.classes), np.float32)
+        return log_prob(self.run, [member], states)[0]
+
+    def states(self, method: str, samples: int) -> list[int] | None:
+        """The epochs whose states a method takes as they are, newest first; None if it draws networks.
+
+        No more than `samples`. Those whose weights were not kept are missing if there is batch norm.
+        """
+        states = epochs.states(self.run, method, samples)
+        if states is None or not self.networks.has_batch_norm:
+            return states
+        return [epoch for epoch in states if epoch in self.run.snapshot_epochs]
 
     def _trajectory(self, member: int) -> Float[Tensor, "epoch parameter"]:
         if not self.window:
@@ -316,36 +336,6 @@ class Bench:
             threshold *= float((self.own(member, part).argmax(axis=-1) == labels).mean())
         said = self.evaluate(member, drawn, part)
         return torch.from_numpy((said.argmax(-1) == labels).mean(axis=-1) >= threshold)
-
-    def _why_not(self, name: str) -> str | None:
-        method = METHODS[name]
-        if name == "snapshot_ensemble":
-            cyclic = self.run.recipe.training.cycles > 1
-            return None if cyclic else "snapshot_ensemble needs a run that was trained in cycles (training.cycles)."
-        window = self.run.recipe.analyses.subspaces.window
-        if window < method.snapshots:
-            return f"{name} looks at {method.snapshots} or more states; analyses.subspaces.window is {window}."
-        if method.draw is None:
-            enough = self.last >= method.snapshots
-            return None if enough else f"{name} needs at least {method.snapshots} epochs of training."
-        if self.last not in self.run.snapshot_epochs:
-            return f"{name} needs the weights of the last epoch, which snapshots.epochs leaves out."
-        if len(self.window) < method.snapshots:
-            return f"{name} needs at least {method.snapshots} late snapshots; this run kept {len(self.window)}."
-        if method.activations and not self.networks.has_dropout:
-            return f"{name} needs a network with dropout; {self.run.recipe.model.name} has none."
-        return None
-
-
-def cycle_epochs(recipe: Recipe, samples: int) -> Sequence[int]:
-    """The epochs that a run of several cycles gives to a snapshot ensemble of no more than `samples` networks.
-
-    As many of each cycle, its last ones; of the last cycles only where there are more cycles than samples.
-    """
-    training = recipe.training
-    most = training.noise_epochs if training.optimizer == "csgmcmc" else 1
-    of_each = min(most, max(samples // training.cycles, 1))
-    return snapshot_epochs(training.epochs, training.cycles, of_each=of_each)[-samples:]
 
 
 def check_weights(run: Run, name: str) -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Integer
 
-from modescope.analyses.bench import INDEPENDENT, INDEPENDENT_TITLE, Bench, check_members, check_weights
-from modescope.analyses.reading import dataset, labels, log_prob, with_ends
+from modescope.analyses.bench import INDEPENDENT, INDEPENDENT_TITLE, OPTIMUM, Bench, check_members, check_weights
+from modescope.analyses.reading import dataset, labels, with_ends
 from modescope.errors import NotApplicableError
 from modescope.measures.diversity import (
     disagreement_bounds,
@@ -51,20 +51,22 @@ def analyze(run: Run, bench: Bench) -> xr.Dataset:
         NotApplicableError: See `check`, and `subspaces`.
     """
     check(run)
-    settings, label = run.recipe.analyses.diversity_plane, labels(run)
+    settings = run.recipe.analyses.diversity_plane
     fit, left_out = bench.methods()
-    last = log_prob(run, run.members, [bench.last])[:, 0].argmax(axis=-1)
+    last = np.stack([bench.said(member, OPTIMUM, 1)[0].argmax(axis=-1) for member in run.members])
     reference = last[settings.reference]
     predicted = {INDEPENDENT: np.delete(last, settings.reference, axis=0)}
     for method in fit:
-        epochs = bench.states(method, settings.samples)
-        if epochs is not None:
-            states = [epoch for epoch in epochs if epoch != bench.last]  # the reference itself says nothing
-            said = log_prob(run, [settings.reference], states)[0] if states else np.empty((0, *label.shape, 1))
+        states = bench.states(method, settings.samples)
+        if states is not None:
+            others = [epoch for epoch in states if epoch != bench.last]  # the reference itself says nothing
+            said = bench.states_said(settings.reference, others)
         else:
             said = bench.ask(bench.prepared(settings.reference, method, settings.samples, far=True))
         if len(said):
             predicted[method] = said.argmax(axis=-1)
+        else:
+            left_out[method] = bench.too_few(method, settings.reference, 0 if states is None else len(states))
     return _dataset(run, bench, predicted, reference, {INDEPENDENT: INDEPENDENT_TITLE} | fit, left_out)
 
 

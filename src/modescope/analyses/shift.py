@@ -11,6 +11,7 @@ from scipy.special import entr
 from modescope.analyses.bench import INDEPENDENT, INDEPENDENT_TITLE, OPTIMUM, Bench, check_weights
 from modescope.analyses.reading import Variable, dataset, with_ends
 from modescope.analyses.scoring import METRICS, score_subsets, with_interval
+from modescope.analyses.suited import fewest
 from modescope.data.corruptions.images import Images
 from modescope.data.shifted import as_images, corrupted, known_corruptions, official_corrupted, out_of_distribution
 from modescope.data.tensors import TensorSplit
@@ -144,8 +145,8 @@ def _asked(run: Run, bench: Bench) -> tuple[dict[str, str], dict[str, _Asked], l
         around = members[: settings.members]
         networks = [bench.prepared(member, method, settings.samples) for member in around]
         counts = [len(prepared) for prepared in networks]
-        if min(counts) == 0:
-            left_out.append(bench.none_accepted(method, around[counts.index(0)]))
+        if min(counts) < fewest(method):
+            left_out.append(bench.too_few(method, around[counts.index(min(counts))], min(counts)))
             continue
         starts = np.cumsum([0, *counts[:-1]])
         asked[method] = _Asked(

@@ -37,8 +37,9 @@ def analyze(run: Run, bench: Bench) -> xr.Dataset:
     `optimum` stands for the members themselves: its first size is one network, the others are independent ensembles.
     Size 1 of a method is the average of its samples around one member. `METRIC_over_optimum` is the difference from
     as many members themselves, paired, with its own interval. `METRIC_inside` (method, samples) is what the first so
-    many samples around one member give, averaged over members. `training_epochs` and `forward_passes` (method, size)
-    are what it costs to make such an ensemble, and to ask it once.
+    many samples around one member give (of states of the run the newest), averaged over members. `training_epochs` and
+    `forward_passes` (method, size) are what it costs to make such an ensemble, and to ask it once. `rank` (method) is
+    the number of directions of low-rank Gaussians (NaN for other methods).
 
     Raises:
         NotApplicableError: The recipe names a method that makes no sense for this run, or no sample was accepted.
@@ -59,7 +60,7 @@ def analyze(run: Run, bench: Bench) -> xr.Dataset:
         numbers = [len(averages) for averages in averaged]
         if min(numbers) == 0:
             member = numbers.index(0)
-            left_out[method] = bench.none_accepted(method, member)
+            left_out[method] = bench.too_few(method, member, 0)
             continue
         drawn[method] = float(np.mean(numbers))
         whole = np.stack([averages[-1] for averages in averaged])
@@ -78,6 +79,8 @@ def analyze(run: Run, bench: Bench) -> xr.Dataset:
     variables = _across(across, len(label), settings.confidence)
     variables |= _inside(inside, most, len(label), settings.confidence)
     variables |= _costs(np.array([drawn[method] for method in methods]), sizes, run.recipe.training.epochs)
+    ranks = np.array([bench.rank(method, settings.samples) for method in methods])
+    variables["rank"] = ((METHOD,), ranks, COUNT, "directions that a low-rank Gaussian has; the fewest of all members")
     return dataset(
         run,
         "subspaces",

@@ -1,12 +1,12 @@
 """Intervals: how far a number measured on these test examples may lie from what it measures."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from scipy.stats import norm, t
 
 
 def wilson_interval(
-    fraction: Float[np.ndarray, "..."], examples: int, *, confidence: float = 0.95
+    fraction: Float[np.ndarray, "..."], examples: int | Integer[np.ndarray, "..."], *, confidence: float = 0.95
 ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """Wilson's score interval of a fraction counted on independent examples.
 
@@ -14,7 +14,7 @@ def wilson_interval(
 
     Args:
         fraction: Observed fractions, in [0, 1].
-        examples: How many examples each was counted on.
+        examples: How many examples each was counted on; of none there is no interval (NaN).
         confidence: Of the interval.
 
     Returns:
@@ -25,6 +25,7 @@ def wilson_interval(
         [0.404, 0.596]
     """
     z = norm.ppf(0.5 + confidence / 2)
+    examples = np.where(np.asarray(examples) > 0, examples, np.nan)
     centre = (fraction + z**2 / (2 * examples)) / (1 + z**2 / examples)
     half = z / (1 + z**2 / examples) * np.sqrt(fraction * (1 - fraction) / examples + z**2 / (4 * examples**2))
     # rounding must not push an end past what was observed or past 0 and 1

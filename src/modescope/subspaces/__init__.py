@@ -31,6 +31,7 @@ class Around:
     weights: Float[Tensor, " parameter"]
     trajectory: Float[Tensor, "epoch parameter"]  # the last snapshots of its run; there may be none
     accept: Accept  # which networks are good enough
+    random: Callable[[int], Float[Tensor, "sample parameter"]]  # the accepted random ones, of so many asked for
 
 
 Draw = Callable[[Around, torch.Generator, int, Constants], Float[Tensor, "sample parameter"]]
@@ -45,6 +46,7 @@ class Method:
     snapshots: int = 0  # how many a trajectory must have at the least
     one: bool = False  # whether it gives one network, not as many as wanted
     activations: bool = False  # whether the networks differ in their activations' dropout, not in their weights
+    rank: Callable[[int, Constants], int] | None = None  # how many directions a Gaussian of so many networks has
 
 
 def _random(around: Around, generator: torch.Generator, samples: int, constants: Constants) -> Tensor:
@@ -80,7 +82,7 @@ def _low_rank_unit(around: Around, generator: torch.Generator, samples: int, con
 
 
 def _random_low_rank(around: Around, generator: torch.Generator, samples: int, constants: Constants) -> Tensor:
-    accepted = _random(around, generator, samples, constants)
+    accepted = around.random(samples)  # accepted ones also where samples are to spread out to bad networks
     if len(accepted) < 2:
         return accepted[:0]
     rank, gaussian = constants.random_rank, constants.random_gaussian
@@ -92,16 +94,22 @@ def _swag(around: Around, generator: torch.Generator, samples: int, constants: C
     return swag(around.trajectory, generator, samples=samples, rank=constants.swag_rank, scale=scale)
 
 
+def _rank(fitted: int, constants: Constants) -> int:
+    return min(constants.rank, fitted - 1)
+
+
 METHODS: dict[str, Method] = {
     "late_snapshots": Method("late snapshots", None, snapshots=2),
     "snapshot_ensemble": Method("snapshots of cycles", None),
     "random": Method("random directions", _random),
     "dropout": Method("dropout of weights", _dropout),
     "diagonal_gaussian": Method("diagonal Gaussian", _diagonal, snapshots=2),
-    "low_rank_gaussian": Method("low-rank Gaussian", _low_rank, snapshots=2),
-    "low_rank_gaussian_unit": Method("low-rank, unit length", _low_rank_unit, snapshots=2),
-    "random_low_rank": Method("low-rank of random", _random_low_rank),
-    "swag": Method("SWAG", _swag, snapshots=2),
+    "low_rank_gaussian": Method("low-rank Gaussian", _low_rank, snapshots=2, rank=_rank),
+    "low_rank_gaussian_unit": Method("low-rank, unit length", _low_rank_unit, snapshots=2, rank=_rank),
+    "random_low_rank": Method(
+        "low-rank of random", _random_low_rank, rank=lambda fitted, constants: min(constants.random_rank, fitted - 1)
+    ),
+    "swag": Method("SWAG", _swag, snapshots=2, rank=lambda fitted, constants: min(constants.swag_rank, fitted)),
     "weight_average": Method(
         "weight average", lambda around, *_: weight_average(around.trajectory), snapshots=2, one=True
     ),

@@ -22,6 +22,9 @@ def random_low_rank(
 ) -> Float[Tensor, "sample parameter"]:
     """Networks out of the low-rank Gaussian of accepted random samples.
 
+    Samples that were not chosen by accuracy have nothing to do with this: their Gaussian would be that of directions
+    alone.
+
     Args:
         accepted: What `random` gave, at least two.
         generator: Draws the samples.

@@ -2,14 +2,14 @@
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from modescope.data.tensors import Scaling, TensorSplit
@@ -255,48 +255,3 @@ def _laid_out(stacked: Tensor) -> Tensor:
     if stacked.ndim != 5:
         return stacked.contiguous()
     return stacked.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
-
-
-def enough_for_statistics(
-    networks: Networks,
-    vector: Float[Tensor, " parameter"],
-    train: TensorSplit,
-    order: Int64[Tensor, " _"],
-    others: Mapping[str, Tensor],
-) -> tuple[int, float]:
-    """From how many training examples on more of them would not change what a network says.
-
-    The number is doubled until the statistics of more examples change the class of no more than one in a thousand of
-    the examples looked at.
-
-    Args:
-        networks: The architecture.
-        vector: One network.
-        train: Training examples.
-        order: A random order of them.
-        others: The network's other tensors.
-
-    Returns:
-        The number of examples, and the part of the looked-at examples whose class the last step changed (0 without
-        batch norm; NaN where there were too few examples for a second step).
-    """
-    if not networks.has_batch_norm:
-        return 0, 0.0
-    looked_at = train.part(order[:1000])
-    count, change = min(256, len(order)), math.nan
-    classes = _classes(networks, vector, train.part(order[:count]), others, looked_at)
-    while count < len(order):
-        more = min(2 * count, len(order))
-        after = _classes(networks, vector, train.part(order[:more]), others, looked_at)
-        change = float((after != classes).double().mean())
-        if change <= 1e-3:
-            break
-        count, classes = more, after
-    return count, change
-
-
-def _classes(
-    networks: Networks, vector: Tensor, statistics: TensorSplit, others: State, looked_at: TensorSplit
-) -> Tensor:
-    ready = networks.prepared(vector[None], statistics=statistics, others=others)
-    return networks.log_prob(ready, looked_at)[0].argmax(-1)
