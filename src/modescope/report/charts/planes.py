@@ -88,7 +88,7 @@ def _surface(dataset: xr.Dataset, panel: Panel, arrays: Arrays) -> View:
         "camera": {"eye": {"x": 1.8, "y": -1.8, "z": 1.2}},
         "dragmode": "turntable",
     }
-    layout = {"scene": scene, "legend": LEGEND}
+    layout = {"scene": scene, "legend": LEGEND, "margin": {"l": 0, "r": 0, "t": 16, "b": 16}}
     return View([trace, *_solutions_in_space(dataset, panel, form, arrays)], layout)
 
 
