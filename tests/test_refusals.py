@@ -8,6 +8,7 @@ import xarray as xr
 
 from conftest import TINY
 from modescope import study
+from modescope.analyses import NAMES, OF_NETWORKS
 from modescope.analyses.scoring import with_interval
 from modescope.analysis_settings import CorruptionName
 from modescope.data.corruptions import CORRUPTIONS
@@ -81,3 +82,34 @@ def test_divergences_are_drawn_of_as_many_networks(finished):
     several = there[there[:, 1:].any(axis=1)]
     assert several[:, place].all()
     assert not several[:, place + 1 :].all(axis=0).any()
+
+
+def test_what_is_finished_and_of_the_present_settings_is_not_made_again(copied, monkeypatch):
+    from modescope import analyses
+
+    monkeypatch.setattr(analyses, "NAMES", ("confusion", "ensemble_size", "subspaces"))
+    made = []
+
+    def analyze(**settings):
+        recipe = load("digits", [*TINY, *(f"analyses.{key}={value}" for key, value in settings.items())])
+        made.clear()
+        return study.analyze(Run(copied.path, recipe), on_done=lambda name, seconds: made.append(name))
+
+    analyze()
+    assert made == []
+    analyze(**{"ensemble_size.bins": 7})
+    assert made == ["ensemble_size"]
+    analyze(**{"ensemble_size.bins": 7, "subspaces.samples": 2})
+    assert made == ["subspaces"]
+    (copied.analysis("confusion") / "zarr.json").write_text("{")  # what cannot be read is made again
+    analyze(**{"ensemble_size.bins": 7, "subspaces.samples": 2})
+    assert made == ["confusion"]
+
+
+def test_drawing_settings_count_for_all_that_draws(finished):
+    recipe = load("digits", [*TINY, "analyses.subspaces.seed=3"])
+    changed = Run(finished.path, recipe)
+    stale = {
+        name for name in NAMES if study._settings(changed, name) != study._settings(finished, name)
+    }  # also of those for which the setting makes no difference now
+    assert stale == set(OF_NETWORKS)

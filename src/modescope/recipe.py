@@ -91,7 +91,18 @@ class Recipe(Section):
 
     def sha256(self) -> str:
         """A name for exactly these settings: 64 hexadecimal digits."""
-        return hashlib.sha256(json.dumps(self.values(), sort_keys=True).encode()).hexdigest()
+        return _sha256(self.values())
+
+    def sha256_of_analysis(self, *sections: str) -> str:
+        """A name for what one analysis hangs on: all that trains, and those sections of `analyses`."""
+        values = self.values()
+        settings = values.pop("analyses")
+        del values["name"]
+        return _sha256([values, {name: settings.get(name) for name in sorted(sections)}])
+
+
+def _sha256(values: object) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def parse(text: str, overrides: Sequence[str] = (), origin: str = "the recipe") -> Recipe:

@@ -21,6 +21,7 @@ from modescope.recipe import Recipe
 from modescope.report.page import page
 from modescope.store.epochs import check_member
 from modescope.store.lock import locked
+from modescope.store.partial import forget_partial
 from modescope.store.predictions import prepare_predictions
 from modescope.store.provenance import add_seconds, check_data, record_data, record_making
 from modescope.store.results import read_left_out, read_result, write_dataset, write_left_out, write_result, written_at
@@ -161,7 +162,7 @@ def analyze(
     *,
     device: str = "auto",
 ) -> Results:
-    """Make the named analyses, or all that make sense for the run, and save their Datasets.
+    """Make the named analyses, or all that make sense for the run and are not there yet, and save their Datasets.
 
     Args:
         run: A finished run.
@@ -170,7 +171,7 @@ def analyze(
         device: `auto`, `cpu` or `cuda`: where networks that the run does not hold are evaluated.
 
     Returns:
-        The new Datasets, and what was left out.
+        The Datasets, and what was left out.
 
     Raises:
         RequestError: A name is unknown, a named analysis makes no sense for this run, or the run is not finished.
@@ -182,14 +183,19 @@ def analyze(
     bench = analyses.Bench(run, _device(device))
     for name in analyses.chosen(names):
         started = time.perf_counter()
+        there = None if names else _current(run, name)
+        if there is not None:
+            datasets[name] = there
+            continue
         try:
-            datasets[name] = analyses.analyze(run, name, bench)
+            datasets[name] = analyses.analyze(run, name, bench).assign_attrs(settings_sha256=_settings(run, name))
         except (NotApplicableError, DataError) as error:  # what one analysis lacks is no reason to lose the others
             if names:
                 raise
             left_out[name] = str(error)
             continue
         write_result(run, name, datasets[name])
+        forget_partial(run, name)
         seconds = time.perf_counter() - started
         add_seconds(run, "analyze", seconds)
         if on_done is not None:
@@ -209,12 +215,10 @@ def saved_results(run: Run) -> Results | None:
         if why is not None:
             left_out[name] = why
             continue
-        try:
-            datasets[name] = read_result(run, name)
-        except RunError:
+        there = _current(run, name)
+        if there is None:
             return None
-        if not _of_this_recipe(run, datasets[name]):
-            return None
+        datasets[name] = there
     return Results(datasets, left_out)
 
 
@@ -257,22 +261,38 @@ def report(run: Run, results: Results | None = None) -> Place:
 
 
 def _whatever_is_there(run: Run) -> Results:
-    datasets = {name: read_result(run, name) for name in analyses.NAMES if run.analysis(name).is_dir()}
+    left_out = read_left_out(run)
+    there = [name for name in analyses.NAMES if name not in left_out and run.analysis(name).is_dir()]
+    datasets = {name: read_result(run, name) for name in there}
     if not datasets:
         raise RunError(f"{run.path} has no analyses to draw. `modescope analyze {run.path}` makes them.")
-    stale = [name for name, dataset in datasets.items() if not _of_this_recipe(run, dataset)]
+    stale = [name for name, dataset in datasets.items() if not _is_current(run, name, dataset)]
     if stale:
         raise RunError(
             f"Of {run.path}, {', '.join(stale)} were made with other settings or another version. "
             f"`modescope analyze {run.path} {' '.join(stale)}` makes that anew."
         )
-    return Results(datasets, read_left_out(run))
+    return Results(datasets, left_out)
 
 
-def _of_this_recipe(run: Run, dataset: xr.Dataset) -> bool:
+def _current(run: Run, name: str) -> xr.Dataset | None:
+    """The Dataset of an analysis, if it is there, whole and of the run's present settings."""
+    try:
+        found = read_result(run, name)
+    except RunError:
+        return None
+    return found if _is_current(run, name, found) else None
+
+
+def _is_current(run: Run, name: str, dataset: xr.Dataset) -> bool:
     """Whether the run's present settings and this version made it."""
-    made = dataset.attrs.get("recipe_sha256"), dataset.attrs.get("modescope")
-    return made == (run.recipe.sha256(), metadata.version("modescope"))
+    made = dataset.attrs.get("settings_sha256"), dataset.attrs.get("modescope")
+    return made == (_settings(run, name), metadata.version("modescope"))
+
+
+def _settings(run: Run, name: str) -> str:
+    """A name for the settings that an analysis hangs on; how networks are drawn stands under `subspaces`."""
+    return run.recipe.sha256_of_analysis(*({name, "subspaces"} if name in analyses.OF_NETWORKS else {name}))
 
 
 def compare(runs: Sequence[Run], output: Place) -> xr.Dataset:

@@ -103,7 +103,7 @@ def survey(bench: Bench, name: str, settings: PlaneSettings, plane: Plane, shown
     }
     variables: dict[str, Variable] = {key: ((X, Y), values, *told[key]) for key, values in grid.values.items()}
     variables["done"] = ((X, Y), grid.done.astype(np.int8), ONE, "1 where the point was looked at")
-    grid.remove()
+    grid.save()  # until the Dataset is on disk
     return Surveyed(x.numpy(), y.numpy(), variables, len(split))
 
 

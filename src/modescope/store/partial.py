@@ -37,10 +37,6 @@ class PartialGrid:
         tensors = {f"value.{name}": torch.from_numpy(values) for name, values in self.values.items()}
         write_bytes(self._path, serialize({**tensors, "done": torch.from_numpy(self.done)}, {"key": self._key}))
 
-    def remove(self) -> None:
-        """Forget it: the whole of it has been computed."""
-        self._path.unlink(missing_ok=True)
-
     def _read(self) -> None:
         if not self._path.is_file():
             return
@@ -54,3 +50,8 @@ class PartialGrid:
             return
         self.done = tensors["done"].numpy()
         self.values = {name: tensors[f"value.{name}"].numpy() for name in self.values}
+
+
+def forget_partial(run: Run, name: str) -> None:
+    """Remove what was computed piece by piece: the Dataset made of it is on disk."""
+    run.partial(name).unlink(missing_ok=True)
