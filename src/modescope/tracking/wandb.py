@@ -54,7 +54,8 @@ class WandbSink:
         columns = ["Actual", "Predicted", "nPredictions"]
         table = wandb.Table(columns=columns, data=[list(row) for row in confusion.rows()])
         chart = wandb.plot_table(_CHART, table, {column: column for column in columns}, {"title": "confusion"})
-        self._members[member].log({"confusion": chart}, step=confusion.epoch)
+        # without a step it joins the epoch's row while that is open, and is no step in the past where it is sent later
+        self._members[member].log({"confusion": chart, "epoch": confusion.epoch})
 
     def close_member(self, member: int) -> None:
         """The run has finished."""
