@@ -12,6 +12,7 @@ from modescope.analyses.bench import Bench
 from modescope.data.shifted import _shuffled, corrupted
 from modescope.errors import DataError, NotApplicableError, RequestError, RunError
 from modescope.landscape.plane import plane_through, radial_plane
+from modescope.measures.intervals import wilson_interval
 from modescope.models import build_network
 from modescope.recipe import load
 from modescope.seeds import seeded
@@ -89,6 +90,45 @@ def test_samples_are_averaged_inside_each_member_and_then_across(finished, said)
     assert low <= value <= high
 
 
+def test_states_of_the_run_are_taken_newest_first(finished, said):
+    predictions, label = said
+    dataset = read_result(finished, "subspaces").sel({"method": "late_snapshots"})
+    before = np.stack([read_epoch(finished, member, 2) for member in finished.members]).astype(np.float64)
+    of_label = [one[:, range(150), label] for one in (predictions, before)]
+    assert float(dataset["nll_inside"][0]) == pytest.approx(-of_label[0].mean(), rel=1e-9)
+    both = np.log((np.exp(of_label[0]) + np.exp(of_label[1])) / 2)
+    assert float(dataset["nll_inside"][1]) == pytest.approx(-both.mean(), rel=1e-9)
+    shift = read_result(finished, "shift").sel({"method": "late_snapshots", "intensity": 0, "size": 1})
+    two = -of_label[0][:2].mean()  # around the first two members
+    np.testing.assert_allclose(shift["nll"], two, rtol=1e-5)
+
+
+def test_late_is_the_second_half_of_training(well_trained):
+    assert well_trained.window == (7, 8, 9, 10, 11, 12)
+    assert well_trained.states("late_snapshots", 4) == [12, 11, 10, 9]
+    assert well_trained.states("late_snapshots", 99) == [12, 11, 10, 9, 8, 7]
+
+
+def test_the_rank_of_low_rank_gaussians_is_recorded(finished):
+    dataset = read_result(finished, "subspaces")
+    ranks = dict(zip(dataset["method"].to_numpy(), dataset["rank"].to_numpy(), strict=True))
+    assert (ranks["low_rank_gaussian"], ranks["low_rank_gaussian_unit"], ranks["swag"]) == (1, 1, 2)  # two snapshots
+    bench = Bench(finished, CPU)
+    accepted = min(len(bench.draw(member, "random", 3)[0]) for member in finished.members)
+    assert ranks["random_low_rank"] == accepted - 1
+    assert np.isnan(ranks["dropout"])
+    assert np.isnan(ranks["optimum"])
+
+
+def test_low_rank_of_random_rests_on_the_accepted_samples_everywhere(well_trained):
+    accepted = well_trained.draw(0, "random", 9)[0]
+    mean = accepted.mean(dim=0)
+    span, _ = torch.linalg.qr((accepted - mean).T)
+    for far in (False, True):
+        steps = well_trained.draw(0, "random_low_rank", 9, far=far)[0] - mean
+        assert float((steps - steps @ span @ span.T).norm()) < 1e-6 * float(steps.norm())
+
+
 def test_random_samples_are_accepted_on_training_data(well_trained, monkeypatch):
     # test labels choose nothing: with other test labels the same networks are drawn, some of them at later tries
     asked, evaluate = [], Bench.evaluate
@@ -153,12 +193,18 @@ def test_the_diversity_plane_by_hand(finished, said):
     assert np.isnan(snapshots["accuracy"][1:]).all()  # of three epochs two are late, and one is the reference itself
     grid, accuracy = dataset["accuracy_grid"].to_numpy(), dataset.attrs["reference_accuracy"]
     assert grid[0] == pytest.approx(0.1)
-    assert grid[-1] == pytest.approx(accuracy)
-    assert float(dataset["limit_lower"][-1]) == pytest.approx(0)
+    assert grid[-1] == pytest.approx(max(accuracy, float(dataset["accuracy"].max())))
+    lower = dataset["limit_lower"].to_numpy()
+    np.testing.assert_array_equal(np.isfinite(lower), grid <= accuracy)
+    assert lower[np.isfinite(lower)][-1] == pytest.approx(0)
+    bounded = np.isfinite(dataset["bound_upper"]) & np.isfinite(dataset["limit_upper"])
+    assert bounded[grid < 1].all()
     assert float(dataset["limit_lower"][0]) == pytest.approx(1)
     assert float(dataset["limit_upper"][0]) == pytest.approx(1)
     between = dataset["accuracy"].sel({"method": "independent"})
-    lowest, highest = float(between.min()), float(between.max())
+    lowest, highest = (float(end) for end in wilson_interval(np.array(accuracy), 150))
+    lowest, highest = min(lowest, float(between.min())), max(highest, float(between.max()))
+    assert dataset.attrs["accuracy_band"] == pytest.approx([lowest, highest])
     for row, of_method in enumerate(dataset["accuracy"].to_numpy()):
         chosen = (of_method >= lowest) & (of_method <= highest)
         assert int(dataset["samples_at_equal_accuracy"][row]) == chosen.sum()
@@ -354,8 +400,16 @@ def test_the_official_files_are_read(finished, tmp_path, shift_settings):
     assert dataset.attrs["examples"] == 40
     one = dataset["accuracy"].sel({"intensity": 5, "method": "independent", "size": 1})
     assert float(one[0]) == pytest.approx(np.mean(right))
-    whole = with_settings(finished, *shift_settings, "analyses.shift.intensities=[5]", "ensemble.members=3")
-    assert float(analyses.analyze(whole, "shift")["accuracy"].sel({"method": "independent", "size": 1})[0, 1]) >= 0
+    whole = analyses.analyze(with_settings(finished, *shift_settings, "analyses.shift.intensities=[3]"), "shift")
+    images = torch.from_numpy(np.load(tmp_path / "files/fog.npy")[2 * 150 : 3 * 150]).permute(0, 3, 1, 2).float() / 255
+    right = []
+    for member in finished.members:
+        with torch.no_grad():
+            classes = network_with(finished, load_file(finished.snapshot(member, 3)))(images).argmax(1).numpy()
+        right.append((classes == data.test.labels).mean())
+    one = whole["accuracy"].sel({"intensity": 3, "method": "independent", "size": 1})
+    assert float(one[0]) == pytest.approx(np.mean(right))
+    assert whole.attrs["examples"] == 150
 
 
 @pytest.mark.parametrize(

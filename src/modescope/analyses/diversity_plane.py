@@ -13,7 +13,7 @@ from modescope.measures.diversity import (
     normalised_diversity,
     perturbed_disagreement,
 )
-from modescope.measures.intervals import bootstrap_weights, centred_interval
+from modescope.measures.intervals import bootstrap_weights, centred_interval, wilson_interval
 from modescope.store.run import Run
 from modescope.types import ACCURACY_GRID, COUNT, FRACTION, METHOD, ONE, SAMPLE
 
@@ -43,9 +43,10 @@ def analyze(run: Run, bench: Bench) -> xr.Dataset:
 
     The first method, `independent`, are the other members. The others are drawn around the reference, spread out to
     bad networks and not chosen by accuracy. `limit_upper`, `limit_lower`, `bound_upper` and `bound_lower` are curves
-    over `accuracy_grid`, divided by 1 - accuracy too. `diversity_at_equal_accuracy` (method) is the mean diversity of
-    the `samples_at_equal_accuracy` whose accuracy lies between the worst and the best independent member's (NaN if
-    there are none, or one of them makes no error), with an interval over test examples.
+    over `accuracy_grid`, divided by 1 - accuracy too; `limit_lower` ends at the reference's accuracy (NaN beyond).
+    `diversity_at_equal_accuracy` (method) is the mean diversity of the `samples_at_equal_accuracy` whose accuracy lies
+    in `accuracy_band` (attributes; see `_band`), with an interval over test examples; NaN if there are none, or one of
+    them makes no error.
 
     Raises:
         NotApplicableError: See `check`, and `subspaces`.
@@ -87,9 +88,13 @@ def _dataset(
         accuracy[row, : len(of_method)], diversity[row, : len(of_method)] = normalised_diversity(
             of_method, reference, label
         )
-    grid = np.linspace(1 / classes, reference_accuracy, _GRID_POINTS) if reference_accuracy > 1 / classes else None
+    grid = None
+    if reference_accuracy > 1 / classes:
+        highest = max(reference_accuracy, float(np.nanmax(accuracy)))
+        grid = np.union1d(np.linspace(1 / classes, highest, _GRID_POINTS), reference_accuracy)  # a curve ends there
     weights = bootstrap_weights(len(label), resamples=settings.resamples, seed=run.recipe.analyses.subspaces.seed)
-    chosen = (accuracy >= np.nanmin(accuracy[0])) & (accuracy <= np.nanmax(accuracy[0]))
+    low, high = _band(accuracy[0], reference_accuracy, len(label), settings.confidence)
+    chosen = (accuracy >= low) & (accuracy <= high)
     equal = [
         _mean_diversity(of_method[chosen[row, : len(of_method)]], reference, label, weights, settings.confidence)
         for row, of_method in enumerate(predicted.values())
@@ -101,7 +106,7 @@ def _dataset(
             (METHOD,),
             np.nansum(chosen, axis=1),
             COUNT,
-            "samples whose accuracy is that of an independent member, or between two",
+            "samples as accurate as members: of the independent ones' accuracies, the reference's, or between",
         ),
         **with_ends(
             "diversity_at_equal_accuracy", tuple(np.array(equal).T), ONE, "mean diversity of those samples", (METHOD,)
@@ -119,6 +124,7 @@ def _dataset(
         reference=REFERENCE,
         reference_member=settings.reference,
         reference_accuracy=reference_accuracy,
+        accuracy_band=[low, high],
         confidence=settings.confidence,
         titles=[titles[method] for method in predicted],
         left_out=list(left_out.values()),
@@ -126,11 +132,25 @@ def _dataset(
     ).assign_coords(coordinates)
 
 
+def _band(
+    independent: Float[np.ndarray, " sample"], reference: float, examples: int, confidence: float
+) -> tuple[float, float]:
+    """The accuracies that count as equal: from the worst to the best member, and never narrower than Wilson's interval.
+
+    That of the reference, which is one of the members: so few examples cannot tell other accuracies in it from its own.
+    """
+    low, high = wilson_interval(np.asarray(reference), examples, confidence=confidence)
+    return min(float(low), float(np.nanmin(independent))), max(float(high), float(np.nanmax(independent)))
+
+
 def _limits(grid: Float[np.ndarray, " point"], reference: float, classes: int) -> dict[str, tuple]:
     lowest, highest = disagreement_bounds(grid, reference)
     curves = {
         "limit_upper": (independent_disagreement(grid, reference, classes), "independent errors"),
-        "limit_lower": (perturbed_disagreement(grid, reference, classes), "the reference with random answers"),
+        "limit_lower": (
+            np.where(grid <= reference, perturbed_disagreement(grid, reference, classes), np.nan),
+            "the reference with random answers",
+        ),
         "bound_upper": (highest, "the most that is possible at all"),
         "bound_lower": (lowest, "the least that is possible at all"),
     }
