@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import shutil
 import subprocess
 import sys
 import time
@@ -9,9 +10,9 @@ import time
 import numpy as np
 import pytest
 
-from conftest import TINY
+from conftest import TINY, trained
 from held import HELD
-from modescope import cli
+from modescope import cli, study
 from modescope.errors import RequestError, WorkError
 from modescope.measures.confusion import confusion_counts
 from modescope.store.history import read_history
@@ -36,6 +37,21 @@ HERE = [name for name in HELD if name != "trackio"]
 def no_environment(monkeypatch):
     for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_PROJECT", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # shown when we read a file back
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    """A finished run with three analyses, their figures and the page."""
+    run, _ = trained(tmp_path_factory.mktemp("reported") / "run")
+    study.report(run, study.analyze(run, ["confusion", "ensemble_size", "similarity_members"]))
+    return run
+
+
+@pytest.fixture
+def copied(reported, tmp_path):
+    shutil.copytree(reported.path, tmp_path / "copied")
+    return open_run(tmp_path / "copied")
 
 
 @pytest.fixture
@@ -185,14 +201,14 @@ def test_a_tracker_that_fails_stops_no_training_and_is_told_of_once(modescope, t
     check_held(run, "tensorboard")
 
 
-def test_a_tracker_that_hangs_is_not_waited_for(finished, monkeypatch):
+def test_a_tracker_that_hangs_is_not_waited_for(copied, monkeypatch):
     monkeypatch.setitem(SINKS, "tensorboard", Hanging)
     monkeypatch.setattr("modescope.tracking.feed._ENDING_SECONDS", 0.2)
     told = []
     trackers = Trackers(["tensorboard"], told.append)
     began = time.monotonic()
-    with trackers.following(finished) as on_epoch:
-        on_epoch(0, read_history(finished, 0)[0])
+    with trackers.following(copied) as on_epoch:
+        on_epoch(0, read_history(copied, 0)[0])
     assert time.monotonic() - began < 5
     assert len(told) == 1
     assert told[0].startswith("tensorboard has not taken everything in time")
