@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from modescope.engines import Choice
     from modescope.recipe import Recipe
     from modescope.report.answer import Answer
+    from modescope.store.lease import Holder
     from modescope.store.run import Run
     from modescope.study import Results
     from modescope.tracking.feed import Trackers
@@ -188,7 +189,8 @@ def compare(
 
 @app.command()
 def info(path: RunPath, debug: Debug = False) -> None:
-    """Say what is there, what is missing and what is damaged."""
+    """Say what is there, what is missing and what is damaged; of a run that is being trained, how far it is."""
+    from modescope import live
     from modescope.analyses import NAMES
     from modescope.files import place
     from modescope.store.epochs import check_member
@@ -200,6 +202,10 @@ def info(path: RunPath, debug: Debug = False) -> None:
     frame = check_frame(found) if found.predictions.is_dir() else None
     if frame is not None:
         raise frame
+    holder = live.trainer(found)
+    if holder is not None:
+        _show_standing(found, holder)
+        return
     progress = {member: check_member(found, member) for member in found.members}
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_row("recipe", f"{recipe.name} ({recipe.model.name} on {recipe.data.source})")
@@ -218,6 +224,20 @@ def info(path: RunPath, debug: Debug = False) -> None:
         err.print(str(error))
     if damaged:
         raise typer.Exit(1)
+
+
+@app.command()
+def watch(
+    path: RunPath,
+    every: Annotated[float, typer.Option("--every", metavar="SECONDS", min=0.1, help="Between two looks.")] = 10.0,
+    debug: Debug = False,
+) -> None:
+    """Write report.html anew as epochs arrive, until the run is trained."""
+    from modescope import live
+    from modescope.files import place
+    from modescope.store.run import open_run
+
+    live.watch(open_run(place(path)), every, lambda told: out.print(told, soft_wrap=True))
 
 
 @app.command()
@@ -309,7 +329,8 @@ def _train(recipe: "Recipe", output: str | None, trackers: "Trackers", **asked: 
         f"into {found.path} on the {training.job.device.type}, {_by_whom(training.choice)}.",
         soft_wrap=True,
     )
-    lines = LiveProgress(out, members, epochs) if out.is_terminal else PlainProgress(out, epochs)
+    kind = LiveProgress if out.is_terminal else PlainProgress
+    lines = kind(out, members, epochs, len(training.job.data.train))
     with trackers.following(found) as follow, lines as show:
 
         def on_epoch(member: int, record: "EpochRecord") -> None:
@@ -318,6 +339,23 @@ def _train(recipe: "Recipe", output: str | None, trackers: "Trackers", **asked: 
 
         study.carry_out(training, on_epoch, lambda told: out.print(told, soft_wrap=True))
     return found, True
+
+
+def _show_standing(found: "Run", holder: "Holder") -> None:
+    """How far a run is that is being trained."""
+    from modescope import live
+
+    standings = live.standings(found)
+    at = live.pace(found, standings)
+    out.print(f"Being trained by process {holder.process} on {holder.host}: {at.done} of {at.of} member-epochs.")
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for member, standing in zip(found.members, standings, strict=True):
+        record = standing.record
+        accuracy = "" if record is None else f"test accuracy {100 * record.test_accuracy:.1f} %"
+        table.add_row(f"member {member}", f"epoch {max(standing.newest, 0)}/{found.epochs[-1]}", accuracy)
+    out.print(table)
+    if at.a_minute:
+        out.print(f"{at.a_minute:.3g} member-epochs a minute, about {live.duration(at.seconds_left)} left.")
 
 
 def _by_whom(choice: "Choice") -> str:

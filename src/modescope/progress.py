@@ -1,6 +1,8 @@
 """What a person sees while members train: one live line a member, or plain lines where the output is no terminal."""
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from rich.console import Console
@@ -9,13 +11,34 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from modescope.types import EpochRecord
 
 _QUIET_SECONDS = 10.0  # between plain lines about one and the same member
+_MOST_LINES = 12  # of members at a time; of more, those that are at work
+
+
+@dataclass
+class Throughput:
+    """What all members together get done."""
+
+    examples: int  # of training data, in an epoch
+    began: float = field(default_factory=time.monotonic)
+    done: int = 0  # epochs of all members since then, initialisations not counted
+
+    def told(self, now: float | None = None) -> str:
+        """How many epochs a minute and examples a second, as far as that can be said yet."""
+        seconds = (time.monotonic() if now is None else now) - self.began
+        if not self.done or seconds <= 0:
+            return ""
+        a_second = self.done / seconds
+        return f"{60 * a_second:.3g} member-epochs/min, {self.examples * a_second:,.0f} examples/s"
 
 
 class LiveProgress:
-    """One line a member with epoch, loss, accuracy and time left, and one line for all of them."""
+    """One line a member with epoch, loss, accuracy and time left, and one line for all of them with the throughput.
 
-    def __init__(self, console: Console, members: dict[int, int], epochs: int) -> None:
-        """Take the members with the number of epochs that each has behind it, of `epochs` each."""
+    Of many members, those that are at work have a line.
+    """
+
+    def __init__(self, console: Console, members: Mapping[int, int], epochs: int, examples: int) -> None:
+        """Take the members with the number of epochs that each has behind it, of `epochs` each of so many examples."""
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -25,9 +48,11 @@ class LiveProgress:
             console=console,
         )
         self._epochs = epochs
+        self._throughput = Throughput(examples)
+        self._few = len(members) <= _MOST_LINES
         self._members: dict[int, TaskID] = {
             member: self._progress.add_task(
-                f"member {member:>3}", total=epochs, completed=max(done, 0), start=False, told=""
+                f"member {member:>3}", total=epochs, completed=max(done, 0), start=False, told="", visible=self._few
             )
             for member, done in members.items()
         }
@@ -47,18 +72,22 @@ class LiveProgress:
         """Show a member's newest epoch."""
         task = self._members[member]
         self._progress.start_task(task)
-        self._progress.update(task, completed=record.epoch, told=_told(record))
+        working = record.epoch < self._epochs
+        self._progress.update(task, completed=record.epoch, told=_told(record), visible=self._few or working)
+        self._throughput.done += record.epoch > 0
         behind = sum(self._progress.tasks[line].completed for line in self._members.values())
-        self._progress.update(self._all, completed=behind)
+        self._progress.update(self._all, completed=behind, told=self._throughput.told())
 
 
 class PlainProgress:
     """A line when a member begins, when it ends, and in between no more often than every ten seconds."""
 
-    def __init__(self, console: Console, epochs: int) -> None:
-        """Take the number of epochs of each member."""
+    def __init__(self, console: Console, members: Mapping[int, int], epochs: int, examples: int) -> None:
+        """Take what `LiveProgress` takes."""
         self._console = console
         self._epochs = epochs
+        self._behind = {member: max(done, 0) for member, done in members.items()}
+        self._throughput = Throughput(examples)
         self._said: dict[int, float] = {}
         self._begun: dict[int, tuple[int, float]] = {}
 
@@ -72,6 +101,8 @@ class PlainProgress:
     def __call__(self, member: int, record: EpochRecord) -> None:
         """Write a line about a member's newest epoch, unless one was written just now."""
         now = time.monotonic()
+        self._throughput.done += record.epoch > 0
+        self._behind[member] = record.epoch
         first, began = self._begun.setdefault(member, (record.epoch, now))
         if record.epoch < self._epochs and now - self._said.get(member, -_QUIET_SECONDS) < _QUIET_SECONDS:
             return
@@ -79,7 +110,11 @@ class PlainProgress:
         done = record.epoch - first
         left = f", {(now - began) / done * (self._epochs - record.epoch):.0f} s left" if done else ""
         line = f"member {member}: epoch {record.epoch}/{self._epochs}, {_told(record)}"
-        self._console.print(line + (left if record.epoch < self._epochs else ""), highlight=False, soft_wrap=True)
+        line += left if record.epoch < self._epochs else ""
+        together = f"all: {sum(self._behind.values())}/{len(self._behind) * self._epochs}"
+        pace = self._throughput.told(now)
+        line += f" ({together}{', ' if pace else ''}{pace})" if len(self._behind) > 1 else f" ({pace})" if pace else ""
+        self._console.print(line, highlight=False, soft_wrap=True)
 
 
 def _told(record: EpochRecord) -> str:

@@ -58,7 +58,8 @@ def check_frame(run: Run) -> DamagedFileError | None:
                 return DamagedFileError(path, "its values are missing")
             _opened(run, name)[:]
         path = run.predictions / "log_prob"
-        shape = (len(run.members), len(run.epochs), len(read_labels(run)), len(read_class_names(run)))
+        whole = run.part_of or run.recipe
+        shape = (whole.ensemble.members, whole.states, len(read_labels(run)), len(read_class_names(run)))
         found = _opened(run, "log_prob").shape
         if found != shape:
             return DamagedFileError(path, f"its shape is {found} and should be {shape}")

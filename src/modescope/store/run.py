@@ -14,6 +14,8 @@ class Run:
 
     path: Place
     recipe: Recipe
+    part_of: Recipe | None = None
+    """The recipe of the folder, where this is but its first members and epochs."""
 
     @property
     def members(self) -> range:
