@@ -65,7 +65,7 @@ def pace(run: Run, found: Sequence[Standing]) -> Pace:
     epochs = run.epochs[-1]
     done = sum(max(standing.newest, 0) for standing in found)
     at_work = [standing.seconds for standing in found if 0 < standing.newest < epochs]
-    a_second = sum(1 / seconds for seconds in at_work if seconds > 0)
+    a_second = sum((1 / seconds for seconds in at_work if seconds > 0), 0.0)
     left = len(found) * epochs - done
     return Pace(done, len(found) * epochs, 60 * a_second, left / a_second if a_second else float("inf"))
 
