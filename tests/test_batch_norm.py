@@ -9,7 +9,9 @@ from conftest import trained
 from modescope import analyses
 from modescope.analyses.bench import OPTIMUM, Bench
 from modescope.landscape.plane import plane_through, radial_plane
+from modescope.report.answer import answer
 from modescope.store.predictions import read_epoch
+from modescope.store.results import read_result
 from modescope.subspaces import METHODS, Method
 
 CPU = torch.device("cpu")
@@ -75,14 +77,21 @@ def test_shifted_data_see_the_same_networks(with_norms):
         assert float(clean[metric]) == pytest.approx(float(members[metric]), rel=1e-6)
 
 
-def test_random_samples_are_held_against_the_same_networks(with_norms, monkeypatch):
-    # a sample that is the member itself is always as accurate as the member itself, and so accepted at a threshold of 1
+def test_the_answer_says_it(with_norms, finished):
+    dataset = analyses.analyze(with_norms, "radial_plane")
+    (said,) = answer({"radial_plane": dataset}).sentences
+    assert "every network's batch-norm statistics are re-estimated on the same 128 training examples" in said
+    dataset.attrs["statistics_warning"] = "They are too few."
+    assert answer({"radial_plane": dataset}).sentences == (said, "They are too few.")
+    assert answer({"radial_plane": read_result(finished, "radial_plane")}).sentences == ()
+
+
+def test_random_samples_are_held_against_the_same_networks(with_norms):
     bench = Bench(with_norms, CPU)
-    monkeypatch.setattr(bench, "constants", lambda far=False: Bench.constants(bench).__class__(
-        **{**vars(Bench.constants(bench)), "threshold": 1.0}
-    ))  # fmt: skip
+    part = bench.train_part(60)
     for member in with_norms.members:
-        assert bool(bench._accepted(member, bench.optimum(member)[None])[0])
+        (drawn,) = bench.evaluate(member, bench.optimum(member)[None], part)
+        np.testing.assert_array_equal(bench.own(member, part), drawn)
 
 
 @pytest.mark.parametrize("members", [(0, 1), (0, 1, 2)])

@@ -15,6 +15,7 @@ from modescope.landscape.plane import plane_through, radial_plane
 from modescope.measures.intervals import wilson_interval
 from modescope.models import build_network
 from modescope.recipe import load
+from modescope.report.answer import answer
 from modescope.seeds import seeded
 from modescope.store.predictions import read_epoch, read_labels
 from modescope.store.results import read_result
@@ -172,7 +173,11 @@ def test_the_map_holds_states_and_samples_and_says_whose_valley(finished, said):
             drawn = bench.said(member, method, 3)[:2].argmax(axis=-1)
             apart = np.stack([(drawn != one.argmax(-1)).mean(axis=-1) for one in predictions])
             expected = (apart[member] <= apart.min(axis=0)).mean()
-            assert float(dataset["own_valley"].sel({"member": member, "method": method})) == pytest.approx(expected)
+            found = dataset.sel({"member": member, "method": method})
+            assert float(found["own_valley"]) == pytest.approx(expected)
+            ends = wilson_interval(np.array(expected), 2)  # of two samples
+            for name, end in zip(("low", "high"), ends, strict=True):
+                assert float(found[f"own_valley_{name}"]) == pytest.approx(float(end))
     assert np.isfinite(dataset["embedding"]).all()
 
 
@@ -213,6 +218,18 @@ def test_the_diversity_plane_by_hand(finished, said):
             assert float(dataset["diversity_at_equal_accuracy"][row]) == pytest.approx(mean, rel=1e-6)
     value = float(dataset["diversity_at_equal_accuracy"].sel({"method": "independent"}))
     assert value == pytest.approx(np.nanmean(dataset["diversity"].sel({"method": "independent"})))
+
+
+def test_one_sample_at_equal_accuracy_is_no_finding(finished):
+    dataset = read_result(finished, "diversity_plane").copy(deep=True)
+    dataset["diversity_at_equal_accuracy"][:] = np.linspace(0.9, 0.1, dataset.sizes["method"])
+    dataset["samples_at_equal_accuracy"][:] = [2, 1, *[5] * (dataset.sizes["method"] - 2)]
+    members, samples = answer({"diversity_plane": dataset}).findings
+    assert members.note == "disagreement / error; 2 networks"
+    assert samples.note.startswith(dataset.attrs["titles"][2])  # not the second, of one network
+    assert samples.note.endswith("; 5 networks")
+    dataset["samples_at_equal_accuracy"][0] = 1
+    assert answer({"diversity_plane": dataset}).findings == ()
 
 
 @pytest.mark.parametrize("name", ["radial_plane", "solution_plane"])
@@ -312,6 +329,9 @@ def test_the_ends_of_a_path_are_the_members(finished, said):
         assert float(ends["similarity_second"][-1]) == 1
         assert float(ends["similarity_first"][-1]) == pytest.approx(1 - apart)
         assert float(ends["difference_over_error_first"][-1]) == pytest.approx(apart / (1 - right[1]))
+        low, high = (float(ends[f"difference_over_error_first_{end}"][-1]) for end in ("low", "high"))
+        assert 0 < low < apart / (1 - right[1]) < high
+        assert float(ends["difference_over_error_second_high"][-1]) == 0  # an end does not differ from itself
         highest = float(ends["loss"].max()) - float(ends["loss"][0] + ends["loss"][-1]) / 2
         assert float(ends["barrier"]) == pytest.approx(highest, abs=1e-9)
     middle = {
@@ -553,7 +573,11 @@ def test_runs_that_differ_in_what_varies_are_compared(tmp_path):
     for place, (size, pair) in enumerate(zip(sizes, pairs, strict=True)):
         one = dataset.isel(run=place)
         assert float(one["disagreement"]) == pytest.approx(float(pair["mean_disagreement"]))
-        assert float(one["cosine_similarity"]) == pytest.approx(float(pair["mean_cosine_similarity"]))
+        for end in ("", "_low", "_high"):
+            cosine = float(pair[f"mean_cosine_similarity{end}"])
+            assert float(one[f"cosine_similarity{end}"]) == pytest.approx(cosine, abs=1e-9)
+            over_error = float(pair[f"disagreement_over_error{end}"])
+            assert float(one[f"disagreement_over_error{end}"]) == pytest.approx(over_error, rel=0.03)  # fewer resamples
         assert float(one["accuracy_gain"]) == pytest.approx(float(size["accuracy_gain"][-1]))
         assert float(one["nll_gain_low"]) == pytest.approx(float(size["nll_gain_low"][-1]))
     assert float(dataset["disagreement"][2]) == 0  # the same members three times

@@ -31,6 +31,7 @@ from modescope.measures.intervals import (
     mean_interval,
     members_interval,
     pairs_interval,
+    ratio_interval,
     reflected_interval,
     resampled_means,
     wilson_interval,
@@ -273,6 +274,39 @@ def test_a_centred_interval_holds_its_estimate_even_if_every_resample_lies_highe
     low, high = centred_interval(np.array(0.02), np.linspace(0.03, 0.05, 101))
     assert low < 0.02 < high
     assert high - low == pytest.approx(0.95 * 0.02)
+
+
+def test_a_ratios_interval_is_that_of_both_means_resampled_together(random):
+    below = (random.random((2, 80)) < 0.3).astype(float)
+    above = below * 2
+    above[1] += random.random(80)
+    weights = bootstrap_weights(80, resamples=300, seed=2)
+    ratio, low, high = ratio_interval(above, below, weights)
+    assert (ratio[0], low[0], high[0]) == (2, 2, 2)  # paired: the same examples above and below
+    drawn = [np.repeat(np.arange(80), row.astype(int)) for row in weights]
+    resampled = np.array([above[1, each].mean() / below[1, each].mean() for each in drawn])
+    assert ratio[1] == pytest.approx(above[1].mean() / below[1].mean())
+    ends = ratio[1] + np.quantile(resampled, [0.025, 0.975]) - resampled.mean()
+    np.testing.assert_allclose([low[1], high[1]], ends)
+
+
+def test_a_ratio_over_nothing_is_none_and_rare_examples_leave_an_interval():
+    below = np.zeros((2, 20))
+    below[1, 3] = 1.0  # a third of all resamples do not hold it
+    weights = bootstrap_weights(20, resamples=100, seed=0)
+    ratio, low, high = ratio_interval(np.ones((2, 20)), below, weights)
+    assert np.isnan([ratio[0], low[0], high[0]]).all()
+    assert ratio[1] == 20
+    assert np.isfinite([low[1], high[1]]).all()
+    assert low[1] < 20 < high[1]
+
+
+def test_wilsons_interval_of_counts_of_their_own():
+    low, high = wilson_interval(np.array([0.5, 0.5, np.nan]), np.array([100, 10, 0]))
+    for place, count in enumerate((100, 10)):
+        one = wilson_interval(np.array(0.5), count)
+        assert (low[place], high[place]) == one
+    assert np.isnan([low[2], high[2]]).all()
 
 
 def test_a_reflected_interval_lies_as_far_below_as_the_resamples_lie_above():

@@ -63,6 +63,11 @@ def test_builtin_recipes_have_the_protocols_values(name, values):
     assert {key: getattr(training, key) for key in values} == values
 
 
+def test_the_papers_recipes_draw_networks_as_the_paper_does():
+    presets = {name: load(name).analyses.subspaces.preset for name in BUILTIN}
+    assert presets == {name: "paper" if name.startswith("paper-") else "faithful" for name in BUILTIN}
+
+
 def test_overrides_reach_nested_fields_and_bare_words_are_strings():
     changed = load("digits", ["ensemble.members=3", "data.source=npz:x.npz", "model.kwargs.dropout=0.5"])
     assert changed.ensemble.members == 3

@@ -10,8 +10,7 @@ from modescope.analyses.reading import Variable, dataset, labels, with_ends
 from modescope.errors import NotApplicableError
 from modescope.landscape.connect import train_path
 from modescope.landscape.path import KINDS, straight
-from modescope.measures.diversity import normalised_diversity
-from modescope.measures.intervals import bootstrap_weights, fraction_interval, mean_interval
+from modescope.measures.intervals import bootstrap_weights, fraction_interval, mean_interval, ratio_interval
 from modescope.store.run import Run
 from modescope.types import FRACTION, KIND, NAT, ONE, T
 
@@ -101,9 +100,9 @@ def _variables(run: Run, said: Float[np.ndarray, "kind t example class"]) -> dic
         told = f"examples given the same class as by the {name} end"
         similar = fraction_interval(same, weights, **both)
         variables |= with_ends(f"similarity_{name}", similar, FRACTION, told, (KIND, T))
-        _, over_error = normalised_diversity(predicted, end, label)
+        over_error = ratio_interval(1 - same, 1 - right, weights, **both)
         told = f"disagreement with the {name} end over the point's own error"
-        variables[f"difference_over_error_{name}"] = ((KIND, T), over_error, ONE, told)
+        variables |= with_ends(f"difference_over_error_{name}", over_error, ONE, told, (KIND, T))
     barrier = _barrier(losses, weights, settings.confidence)
     return variables | with_ends("barrier", barrier, NAT, "highest loss less the mean of the ends'", (KIND,))
 

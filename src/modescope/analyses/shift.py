@@ -85,6 +85,8 @@ def analyze(run: Run, bench: Bench) -> xr.Dataset:
     label = clean.labels.cpu().numpy()
     weights = bootstrap_weights(len(label), resamples=settings.resamples, seed=settings.seed)
     names = known_corruptions(settings.corruptions, images.shape[1])
+    if settings.corruptions == "all" and "saturate" not in names:
+        left_out.append("saturate changes colours, of which these images have none.")
     intensities = sorted(settings.intensities)
 
     def look(shifted: Images) -> dict[tuple[str, int], _Scores]:

@@ -8,10 +8,9 @@ from modescope.errors import NotApplicableError
 from modescope.measures.disagreement import disagreement, disagreement_by_example
 from modescope.measures.intervals import (
     bootstrap_weights,
-    centred_interval,
     fraction_interval,
     pairs_interval,
-    resampled_means,
+    ratio_interval,
     wilson_interval,
 )
 from modescope.measures.weights import cosine, inner_products
@@ -86,7 +85,8 @@ def analyze(run: Run) -> xr.Dataset:
     for end, value in zip(("low", "high"), others, strict=True):
         told = f"mean disagreement over all pairs: {end}er end of the interval over other members"
         variables[f"mean_disagreement_members_{end}"] = ((), np.asarray(value), FRACTION, told)
-    ratio = _ratio(apart, (predicted != labels(run)).mean(axis=0), resampled, settings.confidence)
+    wrong = (predicted != labels(run)).mean(axis=0)
+    ratio = ratio_interval(apart, wrong, resampled, confidence=settings.confidence)
     variables |= with_ends("disagreement_over_error", ratio, ONE, "mean disagreement over the members' mean error")
     return dataset(
         run,
@@ -98,16 +98,6 @@ def analyze(run: Run) -> xr.Dataset:
         confidence=settings.confidence,
         resamples=settings.resamples,
     )
-
-
-def _ratio(
-    above: np.ndarray, below: np.ndarray, weights: np.ndarray, confidence: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The ratio of two means over the examples with its bootstrap interval; NaN if the lower mean is zero."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.asarray(above.mean() / below.mean())
-        resampled = resampled_means(above, weights) / resampled_means(below, weights)
-    return ratio, *centred_interval(ratio, resampled, confidence=confidence)
 
 
 def _pairs(matrix: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from modescope.analyses.reading import Weights, labels, log_prob, with_ends
 from modescope.analyses.scoring import METRICS, score_subsets, together, with_interval
 from modescope.errors import NotApplicableError
 from modescope.measures.disagreement import disagreement, disagreement_by_example
-from modescope.measures.intervals import bootstrap_weights, fraction_interval, pairs_interval
+from modescope.measures.intervals import bootstrap_weights, fraction_interval, pairs_interval, ratio_interval
 from modescope.measures.weights import cosine_similarity
 from modescope.recipe import differences
 from modescope.store.predictions import require_finished
@@ -63,7 +63,8 @@ def analyze(runs: Sequence[Run]) -> xr.Dataset:
     """Disagreement, cosine, and what averaging all members gains (run), at the last epoch.
 
     `disagreement` is the mean over all pairs of members, with intervals over test examples (`_low`, `_high`) and over
-    other members (`_members_low`, `_members_high`). `METRIC_gain` is the ensemble less one member, paired.
+    other members (`_members_low`, `_members_high`); the ends of `cosine_similarity` are over members. `METRIC_gain` is
+    the ensemble less one member, paired.
 
     Raises:
         NotApplicableError: See `check`.
@@ -73,14 +74,14 @@ def analyze(runs: Sequence[Run]) -> xr.Dataset:
     settings = runs[0].recipe.analyses.ensemble_size
     label = labels(runs[0])
     weights = bootstrap_weights(len(label), resamples=settings.resamples, seed=settings.seed)
-    apart, over_members, cosines, scores, errors = [], [], [], [], []
+    apart, over_members, cosines, scores, wrong = [], [], [], [], []
     for run in runs:
         said = log_prob(run, run.members, [run.epochs[-1]])[:, 0].astype(np.float64)
         predicted = said.argmax(axis=-1)
         apart.append(disagreement_by_example(predicted))
         over_members.append(pairs_interval(disagreement(predicted), confidence=settings.confidence))
-        errors.append(float((predicted != label).mean()))
-        cosines.append(_mean_cosine(run))
+        wrong.append((predicted != label).mean(axis=0))
+        cosines.append(_mean_cosine(run, settings.confidence))
         members = range(len(said))
         both = [[(member,) for member in members], [tuple(members)]]
         scores.append([score_subsets(said, label, chosen, weights, bins=settings.bins) for chosen in both])
@@ -90,9 +91,11 @@ def analyze(runs: Sequence[Run]) -> xr.Dataset:
     for end, values in zip(("low", "high"), zip(*over_members, strict=True), strict=True):
         what = f"{told}: {end}er end over other members"
         variables[f"disagreement_members_{end}"] = ((RUN,), np.array(values), FRACTION, what)
-    over_error = np.divide(mean[0], errors, out=np.full(len(runs), np.nan), where=np.array(errors) > 0)
-    variables["disagreement_over_error"] = ((RUN,), over_error, ONE, "disagreement over the members' mean error")
-    variables["cosine_similarity"] = ((RUN,), np.array(cosines), ONE, "mean cosine of two members' weights")
+    over_error = ratio_interval(np.stack(apart), np.stack(wrong), weights, confidence=settings.confidence)
+    told = "disagreement over the members' mean error"
+    variables |= with_ends("disagreement_over_error", over_error, ONE, told, (RUN,))
+    cosine = tuple(np.array(cosines).T)
+    variables |= with_ends("cosine_similarity", cosine, ONE, "mean cosine of two members' weights", (RUN,))
     for metric, (unit, what) in METRICS.items():
         estimates, resampled = zip(*(together(metric, of_run) for of_run in scores), strict=True)
         estimate, every = np.stack(estimates), np.stack(resampled, axis=1)  # (run, 2), (resample, run, 2)
@@ -137,11 +140,13 @@ def _varying(run: Run) -> str:
     return " + ".join(run.recipe.ensemble.vary) or "nothing"
 
 
-def _mean_cosine(run: Run) -> float:
+def _mean_cosine(run: Run, confidence: float) -> tuple[float, float, float]:
+    """Over all pairs of members, with the interval over other members."""
     if run.epochs[-1] not in run.snapshot_epochs:
-        return float("nan")
+        return np.nan, np.nan, np.nan
     cosines = cosine_similarity(Weights(run, [(member, run.epochs[-1]) for member in run.members]).blocks())
-    return float(cosines[np.triu_indices(len(cosines), 1)].mean())
+    mean = float(cosines[np.triu_indices(len(cosines), 1)].mean())
+    return mean, *pairs_interval(cosines, confidence=confidence)
 
 
 def _data(run: Run) -> str | None:

@@ -197,3 +197,33 @@ def mean_interval(
     mean = np.asarray(values.mean(axis=-1, dtype=np.float64))
     low, high = centred_interval(mean, resampled_means(values, weights), confidence=confidence)
     return mean, low, high
+
+
+def ratio_interval(
+    above: Float[np.ndarray, "*things example"],
+    below: Float[np.ndarray, "*things example"],
+    weights: Float[np.ndarray, "resample example"],
+    *,
+    confidence: float = 0.95,
+) -> tuple[Float[np.ndarray, "*things"], Float[np.ndarray, "*things"], Float[np.ndarray, "*things"]]:
+    """The ratio of two means over the same examples with the ends of its bootstrap interval: (ratio, low, high).
+
+    NaN where the lower mean is zero. Resamples in which another lower mean is zero, since they hold none of the few
+    examples that make it up, are left out.
+
+    Example:
+        >>> weights = bootstrap_weights(4, resamples=5, seed=0)
+        >>> [float(end) for end in ratio_interval(np.array([2.0, 4, 6, 8]), np.array([1.0, 2, 3, 4]), weights)]
+        [2.0, 2.0, 2.0]
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.asarray(above.mean(axis=-1, dtype=np.float64) / below.mean(axis=-1, dtype=np.float64))
+        resampled = resampled_means(above, weights) / resampled_means(below, weights)
+    ratio = np.where(np.isfinite(ratio), ratio, np.nan)
+    flat = resampled.reshape(len(weights), -1)
+    whole = (np.isfinite(flat) | ~np.isfinite(ratio.reshape(-1))).all(axis=1)
+    if not whole.any():
+        return ratio, np.full_like(ratio, np.nan), np.full_like(ratio, np.nan)
+    kept = np.where(np.isfinite(resampled), resampled, np.nan)[whole]
+    low, high = centred_interval(ratio, kept, confidence=confidence)
+    return ratio, low, high

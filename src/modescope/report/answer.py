@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from modescope.figures.methods import listed
+from modescope.report.norms import of_norms
 from modescope.types import INTENSITY, KIND, MEMBER, MEMBER_OTHER, METHOD, RUN, SIZE, T
 
 
@@ -56,6 +57,7 @@ def answer(results: Mapping[str, xr.Dataset]) -> Answer:
         _path(results["connectors"], sentences, findings)
     if "shift" in results:
         _shifted(results["shift"], findings)
+    sentences += of_norms(results)
     return Answer(tuple(sentences), tuple(findings))
 
 
@@ -245,7 +247,8 @@ def _substitutes(methods: xr.Dataset, sentences: list[str], findings: list[Findi
 
 def _diversity(plane: xr.Dataset, findings: list[Finding]) -> None:
     name = "diversity_at_equal_accuracy"
-    values = plane[name].to_numpy()
+    counts = plane["samples_at_equal_accuracy"].to_numpy()
+    values = np.where(counts >= 2, plane[name], np.nan)  # one network is no finding
     titles = listed(plane.attrs["titles"])
     if len(values) < 2 or not (values[1:] == values[1:]).any() or values[0] != values[0]:
         return
@@ -254,7 +257,7 @@ def _diversity(plane: xr.Dataset, findings: list[Finding]) -> None:
         row = plane.isel({METHOD: number})
         interval = f"{float(row[name + '_low']):.2f} to {float(row[name + '_high']):.2f}"
         note = "disagreement / error" if number == 0 else f"{titles[best]}, most of {len(values) - 1}"
-        findings.append(Finding(what, f"{values[number]:.2f}", interval, note))
+        findings.append(Finding(what, f"{values[number]:.2f}", interval, f"{note}; {int(counts[number])} networks"))
 
 
 def _path(paths: xr.Dataset, sentences: list[str], findings: list[Finding]) -> None:
