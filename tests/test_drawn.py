@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from conftest import TINY, trained
 from modescope import analyses, study
-from modescope.analyses import plane
+from modescope.analyses import plane, vary
 from modescope.analyses.bench import Bench
 from modescope.data.shifted import _shuffled, corrupted
 from modescope.errors import DataError, NotApplicableError, RequestError, RunError
@@ -472,6 +472,13 @@ def test_methods_that_shift_names_alone_are_said_to_be_left_out(finished):
     assert dataset.attrs["left_out"] == ["swag is not among analyses.subspaces.methods."]
 
 
+def test_corruptions_that_change_nothing_are_left_out_with_a_reason(finished):
+    settings = ("analyses.shift.corruptions=all", "analyses.shift.intensities=[1]", "analyses.shift.methods=random")
+    dataset = analyses.analyze(with_settings(finished, *settings, "analyses.shift.examples=20"), "shift")
+    assert dataset.sizes["corruption"] == 18
+    assert "saturate changes colours, of which these images have none." in dataset.attrs["left_out"]
+
+
 @pytest.mark.parametrize("corruptions", ["", "fog,fog"])
 def test_corruptions_are_named_and_named_once(corruptions):
     with pytest.raises(RequestError, match="analyses.shift.corruptions cannot be"):
@@ -566,7 +573,7 @@ def vary_runs(folder, *settings):
 
 def test_runs_that_differ_in_what_varies_are_compared(tmp_path):
     runs = vary_runs(tmp_path)
-    dataset = study.compare(runs, tmp_path / "compared")
+    dataset = study.compare(runs, tmp_path / "compared").vary
     assert list(dataset["run"].to_numpy()) == ["init + order + dropout", "order", "nothing"]
     sizes = [analyses.analyze(run, "ensemble_size") for run in runs]
     pairs = [analyses.analyze(run, "similarity_members") for run in runs]
@@ -582,23 +589,21 @@ def test_runs_that_differ_in_what_varies_are_compared(tmp_path):
         assert float(one["nll_gain_low"]) == pytest.approx(float(size["nll_gain_low"][-1]))
     assert float(dataset["disagreement"][2]) == 0  # the same members three times
     assert float(dataset["accuracy_gain"][2]) == 0
-    assert {path.name for path in (tmp_path / "compared").iterdir()} == {
-        "vary.zarr",
-        "vary.png",
-        "vary.svg",
-        "vary.pdf",
-    }
+    written = {f"{name}.{suffix}" for name in ("vary", "comparison") for suffix in ("zarr", "png", "svg", "pdf")}
+    assert {path.name for path in (tmp_path / "compared").iterdir()} == {*written, "compare.html"}
 
 
 def test_runs_that_cannot_be_compared_are_refused(tmp_path, finished):
     runs = vary_runs(tmp_path, "training.epochs=1")
     with pytest.raises(RequestError, match="compare needs at least two runs"):
         study.compare(runs[:1], tmp_path / "out")
-    with pytest.raises(RequestError, match="the same varies: they are the same members"):
+    with pytest.raises(RequestError, match="is named twice"):
         study.compare([runs[0], runs[0]], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(RequestError, match="the same varies: they are the same members"):
+        vary.analyze([runs[0], runs[0]])
     with pytest.raises(RequestError, match="differ in ensemble.vary alone; between .* training.epochs is 1 and 3"):
-        study.compare([runs[1], finished], tmp_path / "out")
+        vary.analyze([runs[1], finished])
     single, _ = trained(tmp_path / "single", "ensemble.members=1")
     with pytest.raises(RequestError, match="runs of at least 2 members"):
-        study.compare([single, finished], tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+        vary.analyze([single, finished])

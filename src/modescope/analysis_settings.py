@@ -94,10 +94,14 @@ class SubspacesSettings(Section):
     )
     methods: Literal["all"] | Annotated[tuple[MethodName, ...], BeforeValidator(words)] = "all"
     samples: Count = Field(10, description="networks drawn around each solution (the paper's figure 8: 10)")
-    window: Count = Field(10, description="the last snapshots that Gaussians are fitted to (the paper's notebook: 10)")
+    window: Count = Field(
+        10,
+        description="the last snapshots that Gaussians are fitted to (the paper's notebook: 10), no older than half of "
+        "training",
+    )
     accept_examples: Count = Field(500, description="training examples on which random samples are accepted")
     statistics_examples: Count | Literal["auto"] = Field(
-        "auto", description="training examples for batch-norm statistics; auto: until more change nothing"
+        "auto", description="training examples for batch-norm statistics; auto: until more change next to nothing"
     )
     subsets: Count = Field(45, description="random subsets of members of a size, where there are more than this")
     resamples: Count = Field(400, description="bootstrap resamples of the test examples")
@@ -167,7 +171,9 @@ class ConnectorsSettings(Section):
 class ShiftSettings(Section):
     """Settings of `shift`."""
 
-    source: str = Field("synthetic", description="synthetic: made here; npy:DIR: the official files of CIFAR-10-C")
+    source: Annotated[str, Field(pattern="^(synthetic|npy:.+)$")] = Field(
+        "synthetic", description="synthetic: made here; npy:DIR: the official files of CIFAR-10-C"
+    )
     corruptions: Literal["all"] | Corruptions = Field("all", description="names of corruptions")
     intensities: Intensities = (1, 2, 3, 4, 5)
     ood: str = Field(
