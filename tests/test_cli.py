@@ -149,10 +149,13 @@ def test_runs_that_differ_in_what_varies_are_compared_with_one_command(modescope
     ended = modescope("compare", "init", "order", "-o", "out")
     assert ended.returncode == 0
     lines = ended.stdout.splitlines()
-    assert lines[0].split() == ["what", "varies", "init", "order"]
+    assert lines[0].split() == ["run", "init", "order"]
+    assert [line.split() for line in lines if line.startswith("what varies")] == [["what", "varies", "init", "order"]]
     assert [line for line in lines if line.startswith("accuracy of 3 averaged")]
     assert "intervals overlap" in ended.stdout or "Members differ" in ended.stdout
     assert (tmp_path / "out" / "vary.png").is_file()
+    assert (tmp_path / "out" / "compare.html").is_file()
+    assert "cannot tell whether" in ended.stdout or "averaged are " in ended.stdout
     refused = modescope("compare", "init", "-o", "other")
     assert (refused.returncode, refused.stderr) == (2, "compare needs at least two runs.\n")
     assert not (tmp_path / "other").exists()

@@ -7,8 +7,9 @@ import pytest
 import xarray as xr
 
 from conftest import TINY
-from modescope import study
+from modescope import cli, study
 from modescope.analyses import NAMES, OF_NETWORKS
+from modescope.analyses.current import settings_sha256
 from modescope.analyses.scoring import with_interval
 from modescope.analysis_settings import CorruptionName
 from modescope.data.corruptions import CORRUPTIONS
@@ -17,7 +18,7 @@ from modescope.errors import DataError, RecipeError
 from modescope.figures.shift import _largest_common
 from modescope.recipe import load
 from modescope.report.answer import comparison
-from modescope.store.results import read_result
+from modescope.store.results import read_left_out, read_result, write_left_out, write_result
 from modescope.store.run import Run
 
 
@@ -110,6 +111,92 @@ def test_drawing_settings_count_for_all_that_draws(finished):
     recipe = load("digits", [*TINY, "analyses.subspaces.seed=3"])
     changed = Run(finished.path, recipe)
     stale = {
-        name for name in NAMES if study._settings(changed, name) != study._settings(finished, name)
+        name for name in NAMES if settings_sha256(changed, name) != settings_sha256(finished, name)
     }  # also of those for which the setting makes no difference now
     assert stale == set(OF_NETWORKS)
+
+
+def with_shift(run, **settings):
+    shift = run.recipe.analyses.shift.model_copy(update=settings)
+    analyses = run.recipe.analyses.model_copy(update={"shift": shift})
+    return run.recipe.model_copy(update={"analyses": analyses})
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"source": "npy:nowhere"}, "there is no gaussian_noise.npy"),
+        ({"source": "npy:short"}, "bytes of shape"),
+        ({"ood": "npz:nowhere.npz"}, "npz:nowhere.npz: there is no such file"),
+        ({"ood": "digist"}, "'digist' is no data source"),
+        ({"ood": "digits"}, "are the run's own data"),
+        ({"corruptions": ("saturate",)}, "saturate changes colours"),
+    ],
+)
+def test_missing_shifted_data_are_told_before_anything_is_trained(tiny_recipe, tmp_path, monkeypatch, settings, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "short").mkdir()
+    for name in ("gaussian_noise", "fog", "labels"):
+        np.save(tmp_path / "short" / name, np.zeros(3))
+    run = Run(tmp_path / "run", tiny_recipe)
+    training = study.plan(with_shift(run, **settings), run.path, engine="sequential")
+    assert len(training.job.members) == 3  # it warns, and trains all the same
+    assert len(training.warnings) == 1
+    assert told in training.warnings[0]
+    assert f"modescope analyze {run.path} shift" in training.warnings[0]
+
+
+def test_data_that_are_there_are_no_reason_to_warn(tiny_recipe, tmp_path):
+    assert study.plan(tiny_recipe, tmp_path / "run", engine="sequential").warnings == ()
+
+
+def test_a_source_of_shifted_data_that_is_none_is_refused_with_the_recipe():
+    for source in ("syntetic", "npy:", "npz:file"):
+        with pytest.raises(RecipeError, match=r"analyses\.shift\.source"):
+            load("digits", [*TINY, f"analyses.shift.source={source}"])
+
+
+def test_what_is_on_disk_and_current_stays_when_its_data_are_gone(copied, monkeypatch):
+    from modescope import analyses
+
+    monkeypatch.setattr(analyses, "NAMES", ("confusion", "shift"))
+    gone = Run(copied.path, with_shift(copied, source="npy:nowhere"))
+    assert "shift" in study.analyze(gone).left_out
+    # the old Dataset is of other settings: the page does without it and says why
+    assert "npy:nowhere" in study.report(gone).read_text()
+    made = read_result(copied, "shift").assign_attrs(settings_sha256=settings_sha256(gone, "shift"))
+    write_result(gone, "shift", made)
+    assert set(study.saved_results(gone).datasets) == {"confusion", "shift"}
+    assert set(study.analyze(gone).datasets) == {"confusion", "shift"}
+
+
+def test_an_analysis_that_was_made_is_no_longer_left_out(copied, monkeypatch):
+    from modescope import analyses
+
+    monkeypatch.setattr(analyses, "NAMES", ("confusion", "hardness"))
+    write_left_out(copied, {"confusion": "It was not to be had.", "hardness": "Nor was this."})
+    study.analyze(copied, ["confusion"])
+    assert read_left_out(copied) == {"hardness": "Nor was this."}
+
+
+def test_the_terminal_says_once_which_methods_are_left_out(copied, monkeypatch, capsys):
+    from modescope import analyses
+
+    monkeypatch.setattr(analyses, "NAMES", ("subspaces", "diversity_plane", "confusion"))
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr("sys.argv", ["modescope", "analyze", str(copied.path), "confusion", "subspaces"])
+    reasons = list(read_result(copied, "subspaces").attrs["left_out"])
+    assert len(reasons) > 0
+    assert set(reasons) & set(read_result(copied, "diversity_plane").attrs["left_out"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("Analysed")] == ["subspaces", "confusion"]
+    assert [line.removeprefix("Left out: ") for line in lines if line.startswith("Left out: ")] == reasons
+    monkeypatch.setattr("sys.argv", ["modescope", "analyze", str(copied.path)])
+    with pytest.raises(SystemExit):
+        cli.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert "Up to date: subspaces, diversity_plane, confusion." in lines
+    for why in reasons:
+        assert lines.count(f"Left out: {why}") == 1

@@ -3,22 +3,26 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
 
 import torch
 import xarray as xr
 
 from modescope import analyses
-from modescope.analyses import vary
+from modescope.analyses import comparison, shift, vary
+from modescope.analyses.current import current, is_current, settings_sha256
 from modescope.data import DataSet, load_data
 from modescope.data.augment import check_augmentation
+from modescope.data.shifted import check_official
 from modescope.engines import ENGINES, Asked, Choice, Job, check_request, choose
 from modescope.errors import DamagedFileError, DataError, MembersFailedError, NotApplicableError, RequestError, RunError
-from modescope.figures import draw
+from modescope.figures import caption, draw
+from modescope.figures.methods import listed
 from modescope.figures.style import SUFFIXES, encode
 from modescope.files import modified, write_bytes, write_text
-from modescope.recipe import Recipe
+from modescope.recipe import Recipe, differences
+from modescope.report.answer import comparison as compared
 from modescope.report.page import page
+from modescope.report.versus import compare_page
 from modescope.store.epochs import check_member
 from modescope.store.lock import locked
 from modescope.store.partial import forget_partial
@@ -55,6 +59,12 @@ class Results:
 
     datasets: Mapping[str, xr.Dataset]
     left_out: Mapping[str, str]
+
+    @property
+    def methods_left_out(self) -> tuple[str, ...]:
+        """Why some methods are missing in these Datasets, each reason once."""
+        attributes = [listed(dataset.attrs.get("left_out", [])) for dataset in self.datasets.values()]
+        return tuple(dict.fromkeys(str(why) for reasons in attributes for why in reasons))
 
 
 def plan(
@@ -114,7 +124,7 @@ def plan(
         job=Job(run, data, place, missing, choice.workers, asked.block_size, asked.ray_address),
         choice=choice,
         damaged=(*filter(None, [mended]), *(error for found in progress.values() for error in found.damaged)),
-        warnings=_shared_initialisation(recipe, data, first),
+        warnings=(*_shared_initialisation(recipe, data, first), *_without_shifted_data(run, data)),
     )
 
 
@@ -183,12 +193,12 @@ def analyze(
     bench = analyses.Bench(run, _device(device))
     for name in analyses.chosen(names):
         started = time.perf_counter()
-        there = None if names else _current(run, name)
+        there = None if names else current(run, name)
         if there is not None:
             datasets[name] = there
             continue
         try:
-            datasets[name] = analyses.analyze(run, name, bench).assign_attrs(settings_sha256=_settings(run, name))
+            datasets[name] = analyses.analyze(run, name, bench).assign_attrs(settings_sha256=settings_sha256(run, name))
         except (NotApplicableError, DataError) as error:  # what one analysis lacks is no reason to lose the others
             if names:
                 raise
@@ -200,8 +210,8 @@ def analyze(
         add_seconds(run, "analyze", seconds)
         if on_done is not None:
             on_done(name, seconds)
-    if not names:
-        write_left_out(run, left_out)
+    known = {name: why for name, why in read_left_out(run).items() if name not in datasets}
+    write_left_out(run, known if names else left_out)
     return Results(datasets, left_out)
 
 
@@ -211,14 +221,14 @@ def saved_results(run: Run) -> Results | None:
     left_out: dict[str, str] = {}
     known = read_left_out(run)
     for name in analyses.NAMES:
-        why = analyses.why_not(run, name) or known.get(name)
-        if why is not None:
-            left_out[name] = why
+        there = current(run, name)
+        if there is not None:
+            datasets[name] = there
             continue
-        there = _current(run, name)
-        if there is None:
+        why = analyses.why_not(run, name) or known.get(name)
+        if why is None:
             return None
-        datasets[name] = there
+        left_out[name] = why
     return Results(datasets, left_out)
 
 
@@ -261,12 +271,12 @@ def report(run: Run, results: Results | None = None) -> Place:
 
 
 def _whatever_is_there(run: Run) -> Results:
-    left_out = read_left_out(run)
-    there = [name for name in analyses.NAMES if name not in left_out and run.analysis(name).is_dir()]
-    datasets = {name: read_result(run, name) for name in there}
-    if not datasets:
+    found = {name: read_result(run, name) for name in analyses.NAMES if run.analysis(name).is_dir()}
+    if not found:
         raise RunError(f"{run.path} has no analyses to draw. `modescope analyze {run.path}` makes them.")
-    stale = [name for name, dataset in datasets.items() if not _is_current(run, name, dataset)]
+    datasets = {name: dataset for name, dataset in found.items() if is_current(run, name, dataset)}
+    left_out = {name: why for name, why in read_left_out(run).items() if name not in datasets}
+    stale = [name for name in found if name not in datasets and name not in left_out]
     if stale:
         raise RunError(
             f"Of {run.path}, {', '.join(stale)} were made with other settings or another version. "
@@ -275,47 +285,58 @@ def _whatever_is_there(run: Run) -> Results:
     return Results(datasets, left_out)
 
 
-def _current(run: Run, name: str) -> xr.Dataset | None:
-    """The Dataset of an analysis, if it is there, whole and of the run's present settings."""
-    try:
-        found = read_result(run, name)
-    except RunError:
-        return None
-    return found if _is_current(run, name, found) else None
+@dataclass(frozen=True)
+class Compared:
+    """What comparing runs found."""
+
+    comparison: xr.Dataset
+    vary: xr.Dataset | None  # where they differ in what varies between members, and in nothing else
+    page: Place
 
 
-def _is_current(run: Run, name: str, dataset: xr.Dataset) -> bool:
-    """Whether the run's present settings and this version made it."""
-    made = dataset.attrs.get("settings_sha256"), dataset.attrs.get("modescope")
-    return made == (_settings(run, name), metadata.version("modescope"))
-
-
-def _settings(run: Run, name: str) -> str:
-    """A name for the settings that an analysis hangs on; how networks are drawn stands under `subspaces`."""
-    return run.recipe.sha256_of_analysis(*({name, "subspaces"} if name in analyses.OF_NETWORKS else {name}))
-
-
-def compare(runs: Sequence[Run], output: Place) -> xr.Dataset:
-    """Compare runs that differ in what varies between their members; save the Dataset and its figure.
+def compare(runs: Sequence[Run], output: Place) -> Compared:
+    """Compare runs that were tested on the same examples; save Datasets, figures and a page.
 
     Args:
-        runs: At least two finished runs.
+        runs: At least two finished runs; the others are compared with the first.
         output: A folder, which is made if it is not there.
 
     Returns:
-        The Dataset.
+        What was found.
 
     Raises:
         RequestError: They cannot be compared.
         DiskFullError: There is no room for it.
     """
-    dataset = vary.analyze(runs)
+    found = {"comparison": comparison.analyze(runs)}
+    more: list[str] = []
+    try:
+        found["vary"] = vary.analyze(runs)
+    except NotApplicableError:  # they differ in something else
+        pass
+    else:
+        more.append(compared(found["vary"]).sentence)
     output.mkdir(parents=True, exist_ok=True)
-    write_dataset(output / "vary.zarr", dataset)
-    figure = draw("vary", dataset)
-    for suffix in SUFFIXES:
-        write_bytes(output / f"vary.{suffix}", encode(figure, suffix))
-    return dataset
+    svgs: dict[str, bytes] = {}
+    for name, dataset in found.items():
+        write_dataset(output / f"{name}.zarr", dataset)
+        figure = draw(name, dataset)
+        for suffix in SUFFIXES:
+            content = encode(figure, suffix)
+            write_bytes(output / f"{name}.{suffix}", content)
+            if suffix == "svg":
+                svgs[name] = content
+    captions = {name: caption(name) for name in found}
+    html = compare_page(found["comparison"], svgs, captions, _differing(runs), more)
+    write_text(output / "compare.html", html)
+    return Compared(found["comparison"], found.get("vary"), output / "compare.html")
+
+
+def _differing(runs: Sequence[Run]) -> list[tuple[str, ...]]:
+    """The settings in which runs differ, a row each: the key, and the value of each run."""
+    flat = [run.recipe.flat_values() for run in runs]
+    keys = {key: None for run in runs[1:] for key in differences(runs[0].recipe, run.recipe)}
+    return [(key, *(str(values.get(key, "")) for values in flat)) for key in keys]
 
 
 def _device(name: str, *, elsewhere: bool = False) -> torch.device:
@@ -327,6 +348,19 @@ def _device(name: str, *, elsewhere: bool = False) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available() and not elsewhere:
         raise RequestError("--device cuda was asked for, but PyTorch finds no CUDA device here. Use --device cpu.")
     return torch.device(name)
+
+
+def _without_shifted_data(run: Run, data: DataSet) -> tuple[str, ...]:
+    """A warning, before anything is trained, if the shifted data that the recipe names are not to be had."""
+    settings = run.recipe.analyses.shift
+    try:
+        shift.check(run)
+        check_official(settings.source, settings.corruptions, data)
+    except NotApplicableError:
+        return ()
+    except DataError as error:
+        return (f"{error} The analysis shift will be left out; `modescope analyze {run.path} shift` makes it later.",)
+    return ()
 
 
 def _shared_initialisation(recipe: Recipe, data: DataSet, first: torch.nn.Module) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 
 from modescope.analyses.bench import Bench
-from modescope.errors import NotApplicableError, RequestError
+from modescope.errors import DataError, NotApplicableError, RequestError
 from modescope.store.predictions import require_finished
 from modescope.store.run import Run
 
@@ -56,11 +56,11 @@ def chosen(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def why_not(run: Run, name: str) -> str | None:
-    """Why an analysis makes no sense for this run; None if it does."""
+    """Why an analysis makes no sense for this run, or lacks its data; None if it can be made."""
     module = importlib.import_module(f"modescope.analyses.{name}")
     try:
         getattr(module, "check", lambda run: None)(run)
-    except NotApplicableError as error:
+    except (NotApplicableError, DataError) as error:
         return str(error)
     return None
 
@@ -78,6 +78,7 @@ def analyze(run: Run, name: str, bench: Bench | None = None) -> xr.Dataset:
 
     Raises:
         NotApplicableError: It makes no sense for this run.
+        DataError: Data that it needs beside the run's are not there.
         RunError: The run is not finished.
         DamagedFileError: A file that it needs is damaged.
     """

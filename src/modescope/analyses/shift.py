@@ -13,7 +13,14 @@ from modescope.analyses.reading import Variable, dataset, with_ends
 from modescope.analyses.scoring import METRICS, score_subsets, with_interval
 from modescope.analyses.suited import fewest
 from modescope.data.corruptions.images import Images
-from modescope.data.shifted import as_images, corrupted, known_corruptions, official_corrupted, out_of_distribution
+from modescope.data.shifted import (
+    as_images,
+    check_shifted,
+    corrupted,
+    known_corruptions,
+    official_corrupted,
+    out_of_distribution,
+)
 from modescope.data.tensors import TensorSplit
 from modescope.errors import DataError, NotApplicableError
 from modescope.measures.diversity import jensen_shannon
@@ -37,12 +44,15 @@ _OOD = {
 
 
 def check(run: Run) -> None:
-    """Refuse a run whose last weights were not kept.
+    """Refuse a run whose last weights were not kept, and shifted data that are not to be had.
 
     Raises:
         NotApplicableError: There is no network to ask of new data.
+        DataError: A file, a folder or a data source is missing.
     """
     check_weights(run, "shift")
+    settings = run.recipe.analyses.shift
+    check_shifted(settings.source, settings.corruptions, settings.ood, run.recipe.data.source)
 
 
 @dataclass(frozen=True)
@@ -163,11 +173,9 @@ def _asked(run: Run, bench: Bench) -> tuple[dict[str, str], dict[str, _Asked], l
 
 def _shifted(bench: Bench, images: Images, clean: TensorSplit, name: str, intensity: int) -> Images:
     settings = bench.run.recipe.analyses.shift
-    kind, _, folder = settings.source.partition(":")
     if settings.source == "synthetic":
         return corrupted(images, name, intensity, settings.seed)
-    if kind != "npy" or not folder:
-        raise DataError(f"analyses.shift.source is {settings.source!r}; synthetic or npy:DIR is needed.")
+    folder = settings.source.removeprefix("npy:")
     every = official_corrupted(folder, name, intensity, bench.source.test.labels, bench.source.input_shape)
     return as_images(every[bench.test_places(len(clean))], 255.0, settings.source)
 

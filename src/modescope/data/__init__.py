@@ -1,6 +1,7 @@
 """A data source becomes a training and a test split."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from modescope.data.split import Arrays, DataSet, Split, fingerprint
 from modescope.errors import DataError
 from modescope.settings import DataSettings
 
-__all__ = ["SOURCES", "DataSet", "Split", "load_data"]
+__all__ = ["SOURCES", "DataSet", "Split", "check_source", "load_data"]
 
 SOURCES: dict[str, Callable[[str], Arrays]] = {
     "digits": read_digits,
@@ -23,6 +24,7 @@ SOURCES: dict[str, Callable[[str], Arrays]] = {
     "npz": read_npz,
     "images": read_folder,
 }
+_ON_DISK = ("parquet", "npz", "images")
 
 
 def load_data(settings: DataSettings) -> DataSet:
@@ -37,15 +39,8 @@ def load_data(settings: DataSettings) -> DataSet:
     Raises:
         DataError: The source is unknown, missing, damaged, or not fit for training a classifier.
     """
-    kind, colon, address = settings.source.partition(":")
-    if kind in SOURCES and bool(address) == (kind != "digits"):
-        arrays = SOURCES[kind](address)
-    elif colon and "." not in kind and "/" in address:
-        raise DataError(f"{kind!r} is no kind of data source. Those are {_kinds()}.")
-    elif colon:
-        arrays = read_function(settings.source)
-    else:
-        raise DataError(f"{settings.source!r} is no data source. Those are {_kinds()}.")
+    kind, _, address = settings.source.partition(":")
+    arrays = SOURCES[kind](address) if _has_reader(settings.source) else read_function(settings.source)
     data = DataSet(
         train=_part(arrays.train_inputs, arrays.train_labels, settings.train_examples, "train"),
         test=_part(arrays.test_inputs, arrays.test_labels, settings.test_examples, "test"),
@@ -58,6 +53,29 @@ def load_data(settings: DataSettings) -> DataSet:
             f"data.train_examples={settings.train_examples} leaves one class to train on; at least two are needed."
         )
     return data
+
+
+def check_source(source: str) -> None:
+    """Find out, without reading it, whether there can be such a data source.
+
+    Raises:
+        DataError: It is of no known kind, or its file or folder is not there.
+    """
+    kind, _, address = source.partition(":")
+    if _has_reader(source) and kind in _ON_DISK and not Path(address).exists():
+        raise DataError(f"{source}: there is no such file or folder.")
+
+
+def _has_reader(source: str) -> bool:
+    """Whether a data source is of a known kind; else it must be a function."""
+    kind, colon, address = source.partition(":")
+    if kind in SOURCES and bool(address) == (kind != "digits"):
+        return True
+    if not colon:
+        raise DataError(f"{source!r} is no data source. Those are {_kinds()}.")
+    if "." not in kind and "/" in address:
+        raise DataError(f"{kind!r} is no kind of data source. Those are {_kinds()}.")
+    return False
 
 
 def _part(inputs: np.ndarray, labels: np.ndarray, wanted: int | str, name: str) -> Split:

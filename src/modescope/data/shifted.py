@@ -9,7 +9,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from modescope import seeds
-from modescope.data import load_data
+from modescope.data import check_source, load_data
 from modescope.data.corruptions import CORRUPTIONS, corrupt
 from modescope.data.corruptions.images import Images, grey
 from modescope.data.split import DataSet
@@ -19,6 +19,40 @@ from modescope.settings import DataSettings
 _BATCH = 500  # images that are corrupted at once
 _TILES = 4  # along each side, of shuffled images
 INTENSITIES = 5
+
+
+def check_shifted(source: str, corruptions: str | tuple[str, ...], ood: str, own: str) -> None:
+    """Find out, without reading them, whether shifted and out-of-distribution data can be had.
+
+    Args:
+        source: `synthetic`, or `npy:DIR`.
+        corruptions: `all`, or names.
+        ood: As of `out_of_distribution`.
+        own: The run's own data source.
+
+    Raises:
+        DataError: A file or a folder is missing, or the data source is none, or the run's own.
+    """
+    if source != "synthetic":
+        folder = source.removeprefix("npy:")
+        for name in (*known_corruptions(corruptions, 1 if corruptions == "all" else 3), "labels"):
+            if not _official(folder, name).is_file():
+                raise _missing(folder, name)
+    if ood == own:
+        raise DataError(f"{ood} are the run's own data; out-of-distribution data are needed.")
+    if ood != "shuffled":
+        check_source(ood)
+
+
+def check_official(source: str, corruptions: str | tuple[str, ...], data: DataSet) -> None:
+    """Look into the official files, if they are asked for: whether they are whole, and of these test data.
+
+    Raises:
+        DataError: They are not, or such images cannot be corrupted so.
+    """
+    names = known_corruptions(corruptions, data.input_shape[-1])
+    for name in names if source != "synthetic" else ():
+        official_corrupted(source.removeprefix("npy:"), name, 1, data.test.labels, data.input_shape)
 
 
 def corrupted(images: Images, name: str, intensity: int, seed: int) -> Images:
@@ -56,11 +90,11 @@ def official_corrupted(
     """
     arrays = {}
     for what in (name, "labels"):
-        path = Path(folder) / f"{what}.npy"
+        path = _official(folder, what)
         try:
             arrays[what] = np.load(path, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
-            raise DataError(f"npy:{folder}: there is no {path.name}. CIFAR-10-C's archive holds it.") from None
+            raise _missing(folder, what) from None
         except (ValueError, OSError, EOFError) as error:
             raise DataError(f"npy:{folder}: {path.name} is not a whole file of numbers: {error}.") from None
     count = len(label)
@@ -144,6 +178,14 @@ def known_corruptions(names: str | tuple[str, ...], channels: int) -> tuple[str,
         if name == "saturate" and channels != 3:
             raise DataError(f"saturate changes colours, and these images have none: {channels} channels, not 3.")
     return tuple(names)
+
+
+def _official(folder: str, name: str) -> Path:
+    return Path(folder) / f"{name}.npy"
+
+
+def _missing(folder: str, name: str) -> DataError:
+    return DataError(f"npy:{folder}: there is no {name}.npy. CIFAR-10-C's archive holds it.")
 
 
 def _shuffled(images: Images, draws: torch.Generator) -> Images:
