@@ -11,8 +11,6 @@ from modescope.allocator import keep_freed_memory
 from modescope.errors import ModescopeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from modescope.engines import Choice
     from modescope.recipe import Recipe
     from modescope.report.answer import Answer
@@ -170,34 +168,23 @@ def compare(
     ] = "runs/compare",
     debug: Debug = False,
 ) -> None:
-    """Compare runs that were tested on the same data: a table, a figure and a page; the others with the first."""
+    """Compare runs that differ in what varies between their members."""
     from modescope import study
     from modescope.files import place
     from modescope.report.answer import comparison
-    from modescope.report.versus import versus
     from modescope.store.run import open_run
 
-    compared = study.compare([open_run(place(path)) for path in paths], place(output))
-    told = versus(compared.comparison)
-    _print_columns(told.rows)
-    if compared.vary is not None:
-        varying = comparison(compared.vary)
-        out.print()
-        _print_columns(varying.rows)
-        out.print(f"\n{varying.sentence}")
-    for sentence in told.sentences:
-        out.print(f"\n{sentence}")
-    out.print(f"\nThe page is {compared.page}", soft_wrap=True)
-
-
-def _print_columns(rows: "Sequence[tuple[str, ...]]") -> None:
+    dataset = study.compare([open_run(place(path)) for path in paths], place(output))
+    told = comparison(dataset)
     table = Table(box=None, pad_edge=False)
-    header, *others = rows
+    header, *rows = told.rows
     for title in header:
         table.add_column(title)
-    for row in others:
+    for row in rows:
         table.add_row(*row)
     out.print(table)
+    out.print(f"\n{told.sentence}")
+    out.print(f"\nThe figure is {place(output) / 'vary.png'}", soft_wrap=True)
 
 
 @app.command()
