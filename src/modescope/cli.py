@@ -11,6 +11,8 @@ from modescope.allocator import keep_freed_memory
 from modescope.errors import ModescopeError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from modescope.engines import Choice
     from modescope.recipe import Recipe
     from modescope.report.answer import Answer
@@ -168,23 +170,34 @@ def compare(
     ] = "runs/compare",
     debug: Debug = False,
 ) -> None:
-    """Compare runs that differ in what varies between their members."""
+    """Compare runs that were tested on the same data: a table, a figure and a page; the others with the first."""
     from modescope import study
     from modescope.files import place
     from modescope.report.answer import comparison
+    from modescope.report.versus import versus
     from modescope.store.run import open_run
 
-    dataset = study.compare([open_run(place(path)) for path in paths], place(output))
-    told = comparison(dataset)
+    compared = study.compare([open_run(place(path)) for path in paths], place(output))
+    told = versus(compared.comparison)
+    _print_columns(told.rows)
+    if compared.vary is not None:
+        varying = comparison(compared.vary)
+        out.print()
+        _print_columns(varying.rows)
+        out.print(f"\n{varying.sentence}")
+    for sentence in told.sentences:
+        out.print(f"\n{sentence}")
+    out.print(f"\nThe page is {compared.page}", soft_wrap=True)
+
+
+def _print_columns(rows: "Sequence[tuple[str, ...]]") -> None:
     table = Table(box=None, pad_edge=False)
-    header, *rows = told.rows
+    header, *others = rows
     for title in header:
         table.add_column(title)
-    for row in rows:
+    for row in others:
         table.add_row(*row)
     out.print(table)
-    out.print(f"\n{told.sentence}")
-    out.print(f"\nThe figure is {place(output) / 'vary.png'}", soft_wrap=True)
 
 
 @app.command()

@@ -8,19 +8,21 @@ import torch
 import xarray as xr
 
 from modescope import analyses
-from modescope.analyses import shift, vary
+from modescope.analyses import comparison, shift, vary
 from modescope.analyses.current import current, is_current, settings_sha256
 from modescope.data import DataSet, load_data
 from modescope.data.augment import check_augmentation
 from modescope.data.shifted import check_official
 from modescope.engines import ENGINES, Asked, Choice, Job, check_request, choose
 from modescope.errors import DamagedFileError, DataError, MembersFailedError, NotApplicableError, RequestError, RunError
-from modescope.figures import draw
+from modescope.figures import caption, draw
 from modescope.figures.methods import listed
 from modescope.figures.style import SUFFIXES, encode
 from modescope.files import modified, write_bytes, write_text
-from modescope.recipe import Recipe
+from modescope.recipe import Recipe, differences
+from modescope.report.answer import comparison as compared
 from modescope.report.page import page
+from modescope.report.versus import compare_page
 from modescope.store.epochs import check_member
 from modescope.store.lock import locked
 from modescope.store.partial import forget_partial
@@ -283,27 +285,58 @@ def _whatever_is_there(run: Run) -> Results:
     return Results(datasets, left_out)
 
 
-def compare(runs: Sequence[Run], output: Place) -> xr.Dataset:
-    """Compare runs that differ in what varies between their members; save the Dataset and its figure.
+@dataclass(frozen=True)
+class Compared:
+    """What comparing runs found."""
+
+    comparison: xr.Dataset
+    vary: xr.Dataset | None  # where they differ in what varies between members, and in nothing else
+    page: Place
+
+
+def compare(runs: Sequence[Run], output: Place) -> Compared:
+    """Compare runs that were tested on the same examples; save Datasets, figures and a page.
 
     Args:
-        runs: At least two finished runs.
+        runs: At least two finished runs; the others are compared with the first.
         output: A folder, which is made if it is not there.
 
     Returns:
-        The Dataset.
+        What was found.
 
     Raises:
         RequestError: They cannot be compared.
         DiskFullError: There is no room for it.
     """
-    dataset = vary.analyze(runs)
+    found = {"comparison": comparison.analyze(runs)}
+    more: list[str] = []
+    try:
+        found["vary"] = vary.analyze(runs)
+    except NotApplicableError:  # they differ in something else
+        pass
+    else:
+        more.append(compared(found["vary"]).sentence)
     output.mkdir(parents=True, exist_ok=True)
-    write_dataset(output / "vary.zarr", dataset)
-    figure = draw("vary", dataset)
-    for suffix in SUFFIXES:
-        write_bytes(output / f"vary.{suffix}", encode(figure, suffix))
-    return dataset
+    svgs: dict[str, bytes] = {}
+    for name, dataset in found.items():
+        write_dataset(output / f"{name}.zarr", dataset)
+        figure = draw(name, dataset)
+        for suffix in SUFFIXES:
+            content = encode(figure, suffix)
+            write_bytes(output / f"{name}.{suffix}", content)
+            if suffix == "svg":
+                svgs[name] = content
+    captions = {name: caption(name) for name in found}
+    html = compare_page(found["comparison"], svgs, captions, _differing(runs), more)
+    write_text(output / "compare.html", html)
+    return Compared(found["comparison"], found.get("vary"), output / "compare.html")
+
+
+def _differing(runs: Sequence[Run]) -> list[tuple[str, ...]]:
+    """The settings in which runs differ, a row each: the key, and the value of each run."""
+    flat = [run.recipe.flat_values() for run in runs]
+    keys = {key: None for run in runs[1:] for key in differences(runs[0].recipe, run.recipe)}
+    return [(key, *(str(values.get(key, "")) for values in flat)) for key in keys]
 
 
 def _device(name: str, *, elsewhere: bool = False) -> torch.device:
