@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from conftest import TINY
-from modescope import cli, study
+from modescope import cli, figures, study
 from modescope.analyses import NAMES, OF_NETWORKS
 from modescope.analyses.current import settings_sha256
 from modescope.analyses.scoring import with_interval
@@ -15,9 +15,11 @@ from modescope.analysis_settings import CorruptionName
 from modescope.data.corruptions import CORRUPTIONS
 from modescope.data.shifted import known_corruptions
 from modescope.errors import DataError, RecipeError
-from modescope.figures.shift import _largest_common
+from modescope.figures.methods import largest_common
 from modescope.recipe import load
 from modescope.report.answer import comparison
+from modescope.report.arrays import Arrays
+from modescope.report.charts import charts
 from modescope.store.results import read_left_out, read_result, write_left_out, write_result
 from modescope.store.run import Run
 
@@ -79,10 +81,27 @@ def test_two_members_are_said_to_be_too_few_to_rank_runs():
 def test_divergences_are_drawn_of_as_many_networks(finished):
     shift = read_result(finished, "shift")
     there = np.isfinite(shift["accuracy_mean"].to_numpy()[0])
-    place = _largest_common(shift)
+    place = largest_common(shift)
     several = there[there[:, 1:].any(axis=1)]
     assert several[:, place].all()
     assert not several[:, place + 1 :].all(axis=0).any()
+    assert shift["size"].to_numpy()[place] == 2  # three members, and two samples of each method
+    divergence = figures.draw("shift", shift).axes[2]
+    assert divergence.get_ylabel().replace("\n", " ") == "Jensen-Shannon divergence of 2 (nat)"
+    drawn = [line.get_ydata() for line in divergence.lines]
+    for row in np.flatnonzero(there[:, place]):
+        expected = shift["jensen_shannon_mean"].to_numpy()[:, row, place]
+        assert any(np.array_equal(line, expected) for line in drawn)
+    three = shift["jensen_shannon_mean"].to_numpy()[:, 0, -1]
+    assert not any(np.array_equal(line, three) for line in drawn)
+
+
+def test_divergences_on_the_page_are_of_as_many_networks(finished):
+    chart = charts("shift", read_result(finished, "shift"), Arrays())[0]
+    names = [trace["name"] for trace in chart.views["Jensen-Shannon divergence",].data]
+    assert "2 members" in names
+    assert "3 members" not in names
+    assert "3 members" in [trace["name"] for trace in chart.views["accuracy",].data]
 
 
 def test_what_is_finished_and_of_the_present_settings_is_not_made_again(copied, monkeypatch):

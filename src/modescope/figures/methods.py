@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import xarray as xr
 
 from modescope.figures.style import INK, PALETTE
@@ -34,6 +35,16 @@ def looks(dataset: xr.Dataset) -> Sequence[Look]:
 def listed(value: object) -> list[object]:
     """A list in attributes; one of a single entry may come back from disk as the entry."""
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def largest_common(shift: xr.Dataset) -> int:
+    """The place of the largest size that members and every method of several networks have in shifted data.
+
+    A divergence grows with the number of networks: only those of as many can be compared.
+    """
+    there = np.isfinite(shift["accuracy_mean"].to_numpy()).any(axis=0)  # (method, size)
+    several = there[there[:, 1:].any(axis=1)]
+    return int(np.flatnonzero(several.all(axis=0)).max(initial=0)) if len(several) else 0
 
 
 def _look(name: str, title: str) -> Look:

@@ -5,7 +5,7 @@ import xarray as xr
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
-from modescope.figures.methods import looks
+from modescope.figures.methods import largest_common, looks
 from modescope.figures.style import DIFFERENT, SIMILAR, annotate, figure, heatmap
 from modescope.types import CORRUPTION, INTENSITY, METHOD, SIZE
 
@@ -13,13 +13,13 @@ CAPTION = (
     "Above: means over all corruptions by intensity (0 = the test data as they are). Black: independent members, one "
     "(dotted), two (dashed), all (solid, with its interval over test examples); colours: the samples of each method "
     "around one member, averaged. Jensen-Shannon divergence says how much networks differ, as many of each kind as all "
-    "kinds have: it should rise where they get lost. Below: accuracy of all members averaged, and what that gains over "
-    "one member, by corruption."
+    "kinds have (the number on its axis): it should rise where they get lost. Below: accuracy of all members averaged, "
+    "and what that gains over one member, by corruption."
 )
 _PANELS = (
     ("accuracy", "accuracy"),
     ("brier", "Brier score (0 to 2)"),
-    ("jensen_shannon", "Jensen-Shannon divergence (nat)"),
+    ("jensen_shannon", "Jensen-Shannon divergence of {common} (nat)"),
 )
 
 
@@ -28,7 +28,7 @@ def draw(dataset: xr.Dataset) -> Figure:
     drawn = figure(3.9 + 0.16 * dataset.sizes[CORRUPTION])
     upper, lower = drawn.subfigures(2, 1, height_ratios=(3.2, 1 + 0.16 * dataset.sizes[CORRUPTION]))
     intensity, sizes = dataset[INTENSITY].to_numpy(), dataset[SIZE].to_numpy()
-    common = _largest_common(dataset)
+    common = largest_common(dataset)
     for axes, (name, label) in zip(upper.subplots(1, 3), _PANELS, strict=True):
         for row, look in enumerate(looks(dataset)):
             values = dataset[f"{name}_mean"].to_numpy()[:, row]  # (intensity, size)
@@ -44,18 +44,11 @@ def draw(dataset: xr.Dataset) -> Figure:
             if name != "jensen_shannon" or sizes[there[-1]] > 1:
                 axes.plot(intensity, values[:, there[-1]], color=look.colour, marker=look.marker, markersize=3.5,
                           linewidth=1.4 if row == 0 else 0.9, label=look.title)  # fmt: skip
-        axes.set(xlabel="intensity", ylabel=label)
+        axes.set(xlabel="intensity", ylabel=label.format(common=sizes[common]))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     upper.legend(*upper.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     _by_corruption(dataset, lower)
     return drawn
-
-
-def _largest_common(dataset: xr.Dataset) -> int:
-    """The place of the largest size that members and every method of several networks have."""
-    there = np.isfinite(dataset["accuracy_mean"].to_numpy()[0])  # (method, size)
-    several = there[there[:, 1:].any(axis=1)]
-    return int(np.flatnonzero(several.all(axis=0)).max(initial=0)) if len(several) else 0
 
 
 def _by_corruption(dataset: xr.Dataset, part: SubFigure) -> None:

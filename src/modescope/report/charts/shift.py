@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from modescope.figures.methods import Look, looks
+from modescope.figures.methods import Look, largest_common, looks
 from modescope.figures.style import DIFFERENT, SIMILAR
 from modescope.report.arrays import Arrays
 from modescope.report.charts import Chart, Control, Table, View
@@ -43,11 +43,14 @@ def _curves(dataset: xr.Dataset, arrays: Arrays) -> Chart:
 
 
 def _sizes(dataset: xr.Dataset, score: Score, row: int) -> list[int]:
-    """The columns of the ensembles that a method has; a divergence needs more than one network."""
+    """The columns of the ensembles that a method has; a divergence needs several, as many as of other kinds."""
     values = dataset[f"{score.name}_mean"].to_numpy()[:, row]
     sizes = dataset[SIZE].to_numpy()
-    least = 2 if score.name == "jensen_shannon" else 1
-    return [column for column, size in enumerate(sizes) if size >= least and np.isfinite(values[:, column]).any()]
+    apart = score.name == "jensen_shannon"
+    least, most = (2, sizes[largest_common(dataset)]) if apart else (1, sizes[-1])
+    return [
+        column for column, size in enumerate(sizes) if least <= size <= most and np.isfinite(values[:, column]).any()
+    ]
 
 
 def _by_intensity(dataset: xr.Dataset, score: Score, arrays: Arrays) -> View:
