@@ -1,5 +1,6 @@
 """The command line: the only place that prints. PyTorch and the rest are imported by the commands that need them."""
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,6 +63,15 @@ RayAddress = Annotated[
 Track = Annotated[
     list[str] | None,
     typer.Option("--track", metavar="TRACKER", help="Tell wandb, tensorboard, mlflow or trackio; may be given again."),
+]
+Width = Annotated[
+    str | None,
+    typer.Option(
+        "--width",
+        metavar="VENUE",
+        help="Of the figures: neurips, icml:column, ... or 85mm, 3.25in.",
+        show_default="7in",
+    ),
 ]
 DeviceName = Annotated[str, typer.Option("--device", help="Where: auto, cpu or cuda.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")]
@@ -136,13 +146,16 @@ def analyze(
 
 
 @app.command()
-def report(path: RunPath, debug: Debug = False) -> None:
-    """Draw the figures and write report.html."""
+def report(path: RunPath, width: Width = None, debug: Debug = False) -> None:
+    """Draw the figures, as wide as a venue's text or column, and write report.html."""
     from modescope import study
+    from modescope.figures.style import WIDTH
+    from modescope.figures.venues import width_of
     from modescope.files import place
     from modescope.store.run import open_run
 
-    out.print(f"The page is {study.report(open_run(place(path)))}", soft_wrap=True)
+    inches = WIDTH if width is None else width_of(width)
+    out.print(f"The page is {study.report(open_run(place(path)), width=inches)}", soft_wrap=True)
 
 
 @app.command()
@@ -203,22 +216,22 @@ def _print_columns(rows: "Sequence[tuple[str, ...]]") -> None:
 @app.command()
 def info(path: RunPath, debug: Debug = False) -> None:
     """Say what is there, what is missing and what is damaged; of a run that is being trained, how far it is."""
-    from modescope import live
     from modescope.analyses import NAMES
     from modescope.files import place
     from modescope.store.epochs import check_member
+    from modescope.store.lock import holder_of
     from modescope.store.predictions import check_frame
     from modescope.store.run import open_run
 
     found = open_run(place(path))
     recipe = found.recipe
+    holder = holder_of(found)
+    if holder is not None:  # files that are just being made or mended are not looked at
+        _show_standing(found, holder)
+        return
     frame = check_frame(found) if found.predictions.is_dir() else None
     if frame is not None:
         raise frame
-    holder = live.trainer(found)
-    if holder is not None:
-        _show_standing(found, holder)
-        return
     progress = {member: check_member(found, member) for member in found.members}
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_row("recipe", f"{recipe.name} ({recipe.model.name} on {recipe.data.source})")
@@ -246,6 +259,8 @@ def watch(
     debug: Debug = False,
 ) -> None:
     """Write report.html anew as epochs arrive, until the run is trained."""
+    if hasattr(os, "nice"):
+        os.nice(10)  # training comes first
     from modescope import live
     from modescope.files import place
     from modescope.store.run import open_run
@@ -368,7 +383,11 @@ def _show_standing(found: "Run", holder: "Holder") -> None:
         table.add_row(f"member {member}", f"epoch {max(standing.newest, 0)}/{found.epochs[-1]}", accuracy)
     out.print(table)
     if at.a_minute:
-        out.print(f"{at.a_minute:.3g} member-epochs a minute, about {live.duration(at.seconds_left)} left.")
+        out.print(
+            f"{at.a_minute:.3g} member-epochs a minute, {at.examples_a_second:,.0f} examples a second, about "
+            f"{live.duration(at.seconds_left)} left.",
+            soft_wrap=True,
+        )
 
 
 def _by_whom(choice: "Choice") -> str:

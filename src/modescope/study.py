@@ -17,7 +17,7 @@ from modescope.engines import ENGINES, Asked, Choice, Job, check_request, choose
 from modescope.errors import DamagedFileError, DataError, MembersFailedError, NotApplicableError, RequestError, RunError
 from modescope.figures import caption, draw
 from modescope.figures.methods import listed
-from modescope.figures.style import SUFFIXES, encode
+from modescope.figures.style import SUFFIXES, WIDTH, encode, width_in
 from modescope.files import modified, write_bytes, write_text
 from modescope.recipe import Recipe, differences
 from modescope.report.answer import comparison as compared
@@ -232,21 +232,29 @@ def saved_results(run: Run) -> Results | None:
     return Results(datasets, left_out)
 
 
-def report_is_current(run: Run, results: Results) -> bool:
-    """Whether the page and all figures are there and younger than the Datasets that they show."""
+def report_is_current(run: Run, results: Results, *, width: float = WIDTH) -> bool:
+    """Whether the page and all figures are there, as wide as that, and younger than the Datasets that they show."""
     made = [run.report, *(run.figure(name, suffix) for name in results.datasets for suffix in SUFFIXES)]
     if not all(file.is_file() for file in made):
+        return False
+    if not all(_as_wide(run.figure(name, "png"), width) for name in results.datasets):
         return False
     newest = max(written_at(run, name) for name in results.datasets)
     return min(modified(file) for file in made) >= newest
 
 
-def report(run: Run, results: Results | None = None) -> Place:
+def _as_wide(figure: Place, width: float) -> bool:
+    with figure.open("rb") as file:
+        return abs(width_in(file.read(24)) - width) < 0.01  # inches; a figure has whole pixels
+
+
+def report(run: Run, results: Results | None = None, *, width: float = WIDTH) -> Place:
     """Draw the figures of all analyses that are there and write the page.
 
     Args:
         run: The run.
         results: Its Datasets; read from disk if None.
+        width: Of the files in `figures`, in inches. What stands on the page has its own width.
 
     Returns:
         The page's path.
@@ -259,15 +267,19 @@ def report(run: Run, results: Results | None = None) -> Place:
     started = time.perf_counter()
     stills: dict[str, bytes] = {}
     for name, dataset in results.datasets.items():
-        figure = draw(name, dataset)
-        for suffix in SUFFIXES:
-            content = encode(figure, suffix)
+        files = _drawn(name, dataset, width)
+        for suffix, content in files.items():
             write_bytes(run.figure(name, suffix), content)
-            if suffix == "png":
-                stills[name] = content
+        stills[name] = files["png"] if width == WIDTH else encode(draw(name, dataset), "png")
     add_seconds(run, "report", time.perf_counter() - started)
     write_text(run.report, page(run, results.datasets, results.left_out, stills))
     return run.report
+
+
+def _drawn(name: str, dataset: xr.Dataset, width: float = WIDTH) -> dict[str, bytes]:
+    """The files of a figure by suffix."""
+    figure = draw(name, dataset, width=width)
+    return {suffix: encode(figure, suffix) for suffix in SUFFIXES}
 
 
 def _whatever_is_there(run: Run) -> Results:
@@ -320,12 +332,10 @@ def compare(runs: Sequence[Run], output: Place) -> Compared:
     svgs: dict[str, bytes] = {}
     for name, dataset in found.items():
         write_dataset(output / f"{name}.zarr", dataset)
-        figure = draw(name, dataset)
-        for suffix in SUFFIXES:
-            content = encode(figure, suffix)
+        files = _drawn(name, dataset)
+        for suffix, content in files.items():
             write_bytes(output / f"{name}.{suffix}", content)
-            if suffix == "svg":
-                svgs[name] = content
+        svgs[name] = files["svg"]
     captions = {name: caption(name) for name in found}
     html = compare_page(found["comparison"], svgs, captions, _differing(runs), more)
     write_text(output / "compare.html", html)

@@ -8,13 +8,16 @@ import importlib
 import xarray as xr
 from matplotlib.figure import Figure
 
-from modescope.figures.style import styled
+from modescope.figures.room import settle
+from modescope.figures.style import WIDTH, styled
 
 
-def draw(name: str, dataset: xr.Dataset) -> Figure:
-    """The figure of one analysis, in the house style."""
-    with styled():
-        return importlib.import_module(f"modescope.figures.{name}").draw(dataset)
+def draw(name: str, dataset: xr.Dataset, *, width: float = WIDTH) -> Figure:
+    """The figure of one analysis, in the house style, so many inches wide."""
+    with styled(width):
+        drawn = importlib.import_module(f"modescope.figures.{name}").draw(dataset)
+        settle(drawn)
+    return drawn
 
 
 def caption(name: str) -> str:

@@ -3,7 +3,8 @@
 import xarray as xr
 from matplotlib.figure import Figure
 
-from modescope.figures.style import annotate, figure, heatmap, name_ticks
+from modescope.figures.panels import panels
+from modescope.figures.style import annotate, heatmap, name_ticks
 from modescope.types import CLASS_PREDICTED, EPOCH, MEMBER
 
 CAPTION = (
@@ -18,18 +19,17 @@ def draw(dataset: xr.Dataset) -> Figure:
     rates = counts / counts.sum(CLASS_PREDICTED).where(lambda total: total > 0)
     last = int(dataset[EPOCH][-1])
     epochs = sorted({min(1, last), last // 2, last})
-    drawn = figure(2.9, width=2.7 * len(epochs) + 0.6)
     names = [str(name) for name in dataset[CLASS_PREDICTED].to_numpy()]
-    panels = drawn.subplots(1, len(epochs), squeeze=False)[0]
-    for position, (axes, epoch) in enumerate(zip(panels, epochs, strict=True)):
+    drawn, every = panels(len(epochs), height=3.1, square=0.6, least=1.6, most=3)
+    for axes, epoch in zip(every, epochs, strict=True):
         values = rates.sel({EPOCH: epoch}).to_numpy()
         image = heatmap(axes, values, "cividis", low=0.0, high=1.0)
         if len(names) <= 10:
-            annotate(axes, image, values, ".2f", size=4.4)
-        name_ticks(axes, names, y=position == 0)
-        if position:
+            annotate(axes, image, values, ".2f")
+        first = axes.get_subplotspec().is_first_col()
+        name_ticks(axes, names, y=first)
+        if not first:
             axes.set_yticks([])
-        axes.set(title=f"epoch {epoch}", xlabel="said")
-    panels[0].set_ylabel("true")
-    drawn.colorbar(image, ax=list(panels), label="part of the true class", shrink=0.8, pad=0.01, aspect=16)
+        axes.set(title=f"epoch {epoch}", xlabel="said", ylabel="true" if first else "")
+    drawn.colorbar(image, ax=every, label="part of the true class", location="bottom", shrink=0.5, pad=0.02, aspect=30)
     return drawn

@@ -4,7 +4,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from modescope.figures.methods import listed
-from modescope.figures.style import MUTED, PALETTE, figure
+from modescope.figures.panels import legend_below, lowest, panels
+from modescope.figures.style import MUTED, PALETTE
 from modescope.types import KIND, T
 
 CAPTION = (
@@ -24,10 +25,10 @@ _PANELS = (
 
 def draw(dataset: xr.Dataset) -> Figure:
     """Loss, accuracy, similarity to both ends, and difference over error."""
-    drawn = figure(4.6)
+    drawn, every = panels(4, height=2.3, least=1.6, most=2, sharex=True)
     t = dataset[T].to_numpy()
     first, second = listed(dataset.attrs["ends"])
-    for axes, (name, label) in zip(drawn.subplots(2, 2, sharex=True).flat, _PANELS, strict=True):
+    for axes, (name, label) in zip(every, _PANELS, strict=True):
         for row, kind in enumerate(str(kind) for kind in dataset[KIND].to_numpy()):
             colour = _COLOURS.get(kind, PALETTE[4])
             if name in dataset:
@@ -40,7 +41,7 @@ def draw(dataset: xr.Dataset) -> Figure:
         axes.set_ylabel(label)
         if name == "loss":
             axes.set_yscale("log")
-            axes.legend()
-    for axes in drawn.axes[2:]:
+    for axes in lowest(every):
         axes.set_xlabel(f"t, from member {first} to member {second}")
+    legend_below(drawn, *drawn.axes[0].get_legend_handles_labels())
     return drawn

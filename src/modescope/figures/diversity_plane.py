@@ -4,9 +4,11 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from modescope.figures.methods import looks
-from modescope.figures.style import MUTED, figure
+from modescope.figures.panels import legend_below, panels
+from modescope.figures.style import MUTED
 from modescope.types import ACCURACY_GRID
 
 CAPTION = (
@@ -19,8 +21,7 @@ CAPTION = (
 
 def draw(dataset: xr.Dataset) -> Figure:
     """The whole plane, and the part of it where independent members lie."""
-    drawn = figure(3.9)
-    whole, near = drawn.subplots(1, 2)
+    drawn, (whole, near) = panels(2, height=3.0, square=0.3, least=2.3, most=2)
     for axes in (whole, near):
         _draw(axes, dataset)
     reference = dataset.attrs["reference_accuracy"]
@@ -30,9 +31,12 @@ def draw(dataset: xr.Dataset) -> Figure:
     worst = float(np.nanmin(accuracy[0]))
     span = max(best - worst, 0.25 * (1 - best), 0.005)
     near.set_xlim(max(worst - 2 * span, low), best + 0.5 * span)
-    whole.set_ylabel("disagreement with the reference / error")
+    for axes in (whole, near):
+        if axes.get_subplotspec().is_first_col():
+            axes.set_ylabel("disagreement with the reference / error")
+    near.xaxis.set_major_locator(MaxNLocator(5))
     near.set_title("where independent members are")
-    drawn.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    legend_below(drawn, *whole.get_legend_handles_labels())
     return drawn
 
 

@@ -4,7 +4,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from modescope.figures.style import ACCENT, MUTED, figure
+from modescope.figures.panels import lowest, panels
+from modescope.figures.style import ACCENT, MUTED
 from modescope.types import SIZE
 
 CAPTION = (
@@ -22,15 +23,15 @@ _PANELS = (
 
 def draw(dataset: xr.Dataset) -> Figure:
     """Four panels: accuracy, NLL, Brier score, calibration error."""
-    drawn = figure(4.4)
+    drawn, every = panels(4, height=2.2, least=1.6, most=2, sharex=True)
     sizes = dataset[SIZE].to_numpy()
-    for axes, (name, label) in zip(drawn.subplots(2, 2, sharex=True).flat, _PANELS, strict=True):
+    for axes, (name, label) in zip(every, _PANELS, strict=True):
         worst, best = dataset[f"{name}_subset_min"], dataset[f"{name}_subset_max"]
         axes.vlines(sizes, worst, best, color=MUTED, linewidth=0.8)
         axes.fill_between(sizes, dataset[f"{name}_low"], dataset[f"{name}_high"], color=ACCENT, alpha=0.2, linewidth=0)
         axes.plot(sizes, dataset[name], "o-", color=ACCENT, markersize=3.5)
         axes.set_ylabel(label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for axes in drawn.axes[2:]:
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    for axes in lowest(every):
         axes.set_xlabel("members in the ensemble")
     return drawn

@@ -4,7 +4,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from modescope.figures.style import ACCENT, INK, SIMILAR, annotate, figure, heatmap, member_colours, name_ticks
+from modescope.figures.panels import legend_below, panels
+from modescope.figures.style import ACCENT, INK, SIMILAR, annotate, heatmap, member_colours, name_ticks
 from modescope.types import EPOCH, EPOCH_OTHER, EXAMPLE, MEMBER
 
 CAPTION = (
@@ -17,8 +18,7 @@ CAPTION = (
 
 def draw(dataset: xr.Dataset) -> Figure:
     """Three panels: learning over epochs, overlap of the hardest with the last epoch's, members against members."""
-    drawn = figure(2.7, width=8.2)
-    learned, shared, members = drawn.subplots(1, 3, width_ratios=(1, 1, 1.1))
+    drawn, (learned, shared, members) = panels(3, height=2.6, square=0.8, least=1.6, most=3)
     colours = member_colours(dataset.sizes[MEMBER])
     epochs = dataset[EPOCH].to_numpy()
     overlap = dataset["hardest_overlap_epochs"].isel({EPOCH_OTHER: -1})
@@ -34,13 +34,13 @@ def draw(dataset: xr.Dataset) -> Figure:
         level = float(dataset["mean_hardest_overlap_members"])
         shared.axhline(level, color=ACCENT, linestyle="--", linewidth=1.0, label="two members, at the end")
     shared.set_ylim(0, 1.02)
-    shared.legend(loc="lower right", bbox_to_anchor=(1, 0.07))
     values = dataset["rank_correlation_members"].to_numpy()
     image = heatmap(members, values, SIMILAR, low=min(0.0, float(values.min())), high=1.0)
     names = [str(member) for member in dataset[MEMBER].to_numpy()]
     if len(names) <= 12:
-        annotate(members, image, values, ".2f", size=5.0)
+        annotate(members, image, values, ".2f")
     name_ticks(members, names)
     members.set(xlabel="member", title=f"Rank correlation, {dataset.sizes[EXAMPLE]} examples")
-    drawn.colorbar(image, ax=members, shrink=0.8, pad=0.02, aspect=16)
+    drawn.colorbar(image, ax=members, location="bottom", shrink=0.8, pad=0.02, aspect=20)
+    legend_below(drawn, *shared.get_legend_handles_labels())
     return drawn

@@ -4,7 +4,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, ScalarFormatter
 
-from modescope.figures.style import INK, MUTED, figure, member_colours
+from modescope.figures.panels import panels
+from modescope.figures.style import INK, MUTED, member_colours
 from modescope.types import MEMBER
 
 CAPTION = (
@@ -16,8 +17,7 @@ CAPTION = (
 
 def draw(dataset: xr.Dataset) -> Figure:
     """Three panels: loss and accuracy of every member, and the learning rate."""
-    drawn = figure(2.6)
-    loss, accuracy, rate = drawn.subplots(1, 3, width_ratios=(1, 1, 0.7))
+    drawn, (loss, accuracy, rate) = panels(3, height=2.3, least=1.6, most=3)
     colours = member_colours(dataset.sizes[MEMBER])
     epochs = dataset["epoch"]
     for axes, name, label in ((loss, "loss", "cross-entropy (nat)"), (accuracy, "accuracy", "accuracy")):

@@ -10,7 +10,8 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from modescope.figures.methods import listed
-from modescope.figures.style import DIFFERENT, INK, SIMILAR, figure
+from modescope.figures.panels import panels as grid
+from modescope.figures.style import DIFFERENT, INK, SIMILAR
 from modescope.types import MEMBER, X, Y
 
 SOLUTION_COLOURS = ("#e8503a", "#3f90da", "#e9b000")
@@ -41,12 +42,8 @@ def panels_of(dataset: xr.Dataset) -> Sequence[Panel]:
 def draw_plane(dataset: xr.Dataset, columns: int) -> tuple[Figure, Sequence[Axes]]:
     """Every panel of a plane, with its solutions."""
     panels = panels_of(dataset)
-    rows = -(-len(panels) // columns)
-    drawn = figure((2.9 if columns == 2 else 2.25) * rows)
-    every = list(drawn.subplots(rows, columns, squeeze=False).flat)
-    for axes in every[len(panels) :]:
-        axes.set_visible(False)
-    for axes, panel in zip(every, panels, strict=False):
+    drawn, every = grid(len(panels), height=3.1, square=0.65, least=1.5, most=columns)
+    for axes, panel in zip(every, panels, strict=True):
         values = dataset[panel.name].to_numpy().T
         image = axes.pcolormesh(
             dataset[X], dataset[Y], values, cmap=panel.colours, norm=_norm(panel, values), shading="nearest",
@@ -61,8 +58,8 @@ def draw_plane(dataset: xr.Dataset, columns: int) -> tuple[Figure, Sequence[Axes
                           zorder=6)  # fmt: skip
         axes.set(title=panel.title, xlabel="distance in weights")
         axes.set_aspect("equal")
-        drawn.colorbar(image, ax=axes, shrink=0.8 if columns == 2 else 0.62, pad=0.02, aspect=18)
-    return drawn, every[: len(panels)]
+        drawn.colorbar(image, ax=axes, location="bottom", shrink=0.8, pad=0.02, aspect=20)
+    return drawn, every
 
 
 def _norm(panel: Panel, values: np.ndarray) -> Normalize:

@@ -6,7 +6,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from modescope.figures.methods import largest_common, looks
-from modescope.figures.style import DIFFERENT, SIMILAR, annotate, figure, heatmap
+from modescope.figures.panels import columns_for, fill, legend_below
+from modescope.figures.style import DIFFERENT, SIMILAR, annotate, figure, heatmap, text_width
 from modescope.types import CORRUPTION, INTENSITY, METHOD, SIZE
 
 CAPTION = (
@@ -25,11 +26,15 @@ _PANELS = (
 
 def draw(dataset: xr.Dataset) -> Figure:
     """Accuracy, Brier score and Jensen-Shannon divergence by intensity; accuracy and gain by corruption."""
-    drawn = figure(3.9 + 0.16 * dataset.sizes[CORRUPTION])
-    upper, lower = drawn.subfigures(2, 1, height_ratios=(3.2, 1 + 0.16 * dataset.sizes[CORRUPTION]))
+    columns = columns_for(len(_PANELS), least=1.6, most=3)
+    rows = -(-len(_PANELS) // columns)
+    titles = 0.7 if text_width() >= 5 else 1.0  # of three lines where there are two panels in a column
+    heights = 2.1 * rows + 0.2, titles + 0.15 * dataset.sizes[CORRUPTION]
+    drawn = figure(sum(heights))
+    upper, lower = drawn.subfigures(2, 1, height_ratios=heights)
     intensity, sizes = dataset[INTENSITY].to_numpy(), dataset[SIZE].to_numpy()
     common = largest_common(dataset)
-    for axes, (name, label) in zip(upper.subplots(1, 3), _PANELS, strict=True):
+    for axes, (name, label) in zip(fill(upper, len(_PANELS), rows, columns), _PANELS, strict=True):
         for row, look in enumerate(looks(dataset)):
             values = dataset[f"{name}_mean"].to_numpy()[:, row]  # (intensity, size)
             there = [column for column in range(len(sizes)) if np.isfinite(values[0, column])]
@@ -45,8 +50,8 @@ def draw(dataset: xr.Dataset) -> Figure:
                 axes.plot(intensity, values[:, there[-1]], color=look.colour, marker=look.marker, markersize=3.5,
                           linewidth=1.4 if row == 0 else 0.9, label=look.title)  # fmt: skip
         axes.set(xlabel="intensity", ylabel=label.format(common=sizes[common]))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    upper.legend(*upper.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    legend_below(upper, *upper.axes[0].get_legend_handles_labels())
     _by_corruption(dataset, lower)
     return drawn
 
@@ -58,13 +63,14 @@ def _by_corruption(dataset: xr.Dataset, part: SubFigure) -> None:
     gains = values - 100 * every.isel({SIZE: 0}).to_numpy()
     names = [str(name).replace("_", " ") for name in dataset[CORRUPTION].to_numpy()]
     panels = part.subplots(1, 2, sharey=True)
-    for axes, shown, colours, title in (
-        (panels[0], values, SIMILAR, "Accuracy of all members averaged (%)"),
-        (panels[1], gains, DIFFERENT, "Gain over one member (points)"),
+    whole = ".1f" if text_width() >= 5 else ".0f"  # narrow cells have room for two digits
+    for axes, shown, colours, title, form in (
+        (panels[0], values, SIMILAR, "Accuracy of all members averaged (%)", whole),
+        (panels[1], gains, DIFFERENT, "Gain over one member (points)", ".1f"),
     ):
         image = heatmap(axes, shown, colours)
         axes.set_aspect("auto")
-        annotate(axes, image, shown, ".1f", size=5.5)
+        annotate(axes, image, shown, form)
         axes.set(title=title, xlabel="intensity")
         axes.set_xticks(range(dataset.sizes[INTENSITY]), [str(each) for each in dataset[INTENSITY].to_numpy()])
         axes.set_yticks(range(len(names)), names)

@@ -4,6 +4,7 @@ import io
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import matplotlib as mpl
 import matplotlib.font_manager
@@ -14,6 +15,8 @@ from matplotlib.image import AxesImage
 
 SUFFIXES = ("png", "svg", "pdf")
 WIDTH = 7.0  # inches: a full text width
+CELL = "cell"  # marks numbers in the cells of a matrix, which give way where there is no room for them
+SMALLEST = 6.0  # points: no letter is smaller, however narrow the figure
 # ten colours that stay apart for every kind of colour vision (Petroff 2021, arXiv:2107.02270)
 PALETTE = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
@@ -54,17 +57,29 @@ _STYLE = {
 _FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Hiragino Sans", "Yu Gothic")
 
 
+_width: ContextVar[float] = ContextVar("width", default=WIDTH)
+
+
 @contextmanager
-def styled() -> Iterator[None]:
-    """The house style, for what is drawn inside."""
+def styled(width: float | None = None) -> Iterator[None]:
+    """The house style, for what is drawn inside; with a width, figures are that many inches wide."""
     installed = set(mpl.font_manager.get_font_names())
-    with mpl.rc_context({**_STYLE, "font.family": [font for font in _FONTS if font in installed]}):
-        yield
+    before = _width.set(_width.get() if width is None else width)
+    try:
+        with mpl.rc_context({**_STYLE, "font.family": [font for font in _FONTS if font in installed]}):
+            yield
+    finally:
+        _width.reset(before)
 
 
-def figure(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure of that many inches whose parts find their own room."""
-    return Figure(figsize=(width, height), layout="constrained")
+def text_width() -> float:
+    """How wide a figure is that is drawn now, in inches."""
+    return _width.get()
+
+
+def figure(height: float, width: float | None = None) -> Figure:
+    """An empty figure of that many inches whose parts find their own room; as wide as the text if no width is given."""
+    return Figure(figsize=(text_width() if width is None else width, height), layout="constrained")
 
 
 def member_colours(count: int) -> list[str]:
@@ -82,7 +97,7 @@ def heatmap(
     return axes.imshow(values, cmap=colours, vmin=low, vmax=high, interpolation="nearest", aspect="equal")
 
 
-def annotate(axes: Axes, image: AxesImage, values: np.ndarray, form: str, size: float = 6.0) -> None:
+def annotate(axes: Axes, image: AxesImage, values: np.ndarray, form: str, size: float = SMALLEST) -> None:
     """Write each cell's value into it, dark on light and light on dark."""
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
@@ -90,7 +105,7 @@ def annotate(axes: Axes, image: AxesImage, values: np.ndarray, form: str, size: 
             dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
             axes.text(
                 column, row, _without_minus(format(value, form)), ha="center", va="center", fontsize=size,
-                color="white" if dark else INK,
+                color="white" if dark else INK, gid=CELL,
             )  # fmt: skip
 
 
@@ -111,10 +126,15 @@ def name_ticks(axes: Axes, names: Sequence[str], *, x: bool = True, y: bool = Tr
 
 
 def encode(figure: Figure, suffix: str) -> bytes:
-    """The file of a figure, without a date, so that the same figure gives the same bytes."""
+    """The file of a figure, exactly as wide as it, without a date: the same figure gives the same bytes."""
     buffer = io.BytesIO()
     dateless = {"png": {"Software": "modescope"}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     with styled(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # no font here has it: a box is drawn
-        figure.savefig(buffer, format=suffix, metadata=dateless[suffix], bbox_inches="tight", pad_inches=0.05)
+        figure.savefig(buffer, format=suffix, metadata=dateless[suffix])
     return buffer.getvalue()
+
+
+def width_in(png: bytes) -> float:
+    """How many inches wide the figure in a PNG file is; its first 24 bytes are enough."""
+    return int.from_bytes(png[16:20], "big") / _STYLE["savefig.dpi"]

@@ -5,7 +5,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from modescope.figures.methods import looks
-from modescope.figures.style import INK, MUTED, figure
+from modescope.figures.panels import legend_below
+from modescope.figures.style import INK, MUTED, figure, text_width
 from modescope.types import MEMBER, METHOD
 
 CAPTION = (
@@ -17,7 +18,7 @@ CAPTION = (
 
 def draw(dataset: xr.Dataset) -> Figure:
     """Paths in grey, samples in the colours of their methods."""
-    drawn = figure(4.6)
+    drawn = figure(min(4.6, text_width()))
     axes = drawn.subplots()
     for member in dataset[MEMBER].to_numpy():
         x, y = dataset["embedding"].sel({MEMBER: member}).to_numpy().T
@@ -36,5 +37,5 @@ def draw(dataset: xr.Dataset) -> Figure:
         )  # fmt: skip
     axes.set(xticks=[], yticks=[], xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)")
     axes.set_aspect("equal", adjustable="datalim")
-    drawn.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
+    legend_below(drawn, *axes.get_legend_handles_labels())
     return drawn

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from modescope.figures.methods import Look, looks
-from modescope.figures.style import figure
+from modescope.figures.panels import legend_below, panels
 from modescope.types import SIZE
 
 CAPTION = (
@@ -21,11 +21,10 @@ CAPTION = (
 
 def draw(dataset: xr.Dataset) -> Figure:
     """Accuracy and Brier score by members, and accuracy by forward passes."""
-    drawn = figure(3.6)
-    panels = drawn.subplots(1, 3)
+    drawn, every = panels(3, height=2.5, least=1.6, most=3)
     shown = looks(dataset)
     sizes = dataset[SIZE].to_numpy()
-    for axes, metric, label in ((panels[0], "accuracy", "accuracy"), (panels[1], "brier", "Brier score (0 to 2)")):
+    for axes, metric, label in ((every[0], "accuracy", "accuracy"), (every[1], "brier", "Brier score (0 to 2)")):
         best = _best(dataset, metric)
         for row, look in enumerate(shown):
             values = dataset[metric].to_numpy()[row]
@@ -34,17 +33,16 @@ def draw(dataset: xr.Dataset) -> Figure:
                 low, high = (dataset[f"{metric}_{end}"].to_numpy()[row] for end in ("low", "high"))
                 axes.fill_between(sizes, low, high, color=look.colour, alpha=0.12, linewidth=0)
         axes.set(xlabel="members", ylabel=label, ylim=_range(dataset, metric))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     for row, look in enumerate(shown):
         passes = dataset["forward_passes"].to_numpy()[row]
-        _line(panels[2], passes, dataset["accuracy"].to_numpy()[row], look)
+        _line(every[2], passes, dataset["accuracy"].to_numpy()[row], look)
         inside = dataset["accuracy_inside"].to_numpy()[row]
         if row and np.isfinite(inside).sum() > 1:
-            panels[2].plot(np.arange(1, len(inside) + 1), inside, color=look.colour, linewidth=0.6)
-    panels[2].set(xlabel="networks asked for one prediction", ylabel="accuracy", xscale="log")
-    panels[2].set_ylim(_range(dataset, "accuracy"))
-    handles, names = panels[0].get_legend_handles_labels()
-    drawn.legend(handles, names, loc="outside lower center", ncols=4)
+            every[2].plot(np.arange(1, len(inside) + 1), inside, color=look.colour, linewidth=0.6)
+    every[2].set(xlabel="networks asked for one prediction", ylabel="accuracy", xscale="log")
+    every[2].set_ylim(_range(dataset, "accuracy"))
+    legend_below(drawn, *every[0].get_legend_handles_labels())
     return drawn
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from modescope.figures.style import INK, figure, member_colours
+from modescope.figures.style import INK, figure, member_colours, text_width
 from modescope.types import EPOCH, MEMBER
 
 CAPTION = (
@@ -16,7 +16,7 @@ CAPTION = (
 
 def draw(dataset: xr.Dataset) -> Figure:
     """One path a member, from its star to its number."""
-    drawn = figure(4.2)
+    drawn = figure(min(4.2, text_width()))
     axes = drawn.subplots()
     colours = member_colours(dataset.sizes[MEMBER])
     few = dataset.sizes[MEMBER] <= 20

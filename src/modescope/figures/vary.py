@@ -4,7 +4,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from modescope.figures.style import ACCENT, figure
+from modescope.figures.panels import panels
+from modescope.figures.style import ACCENT
 from modescope.types import RUN
 
 CAPTION = (
@@ -22,12 +23,12 @@ _PANELS = (
 def draw(dataset: xr.Dataset) -> Figure:
     """One row a run, one panel a measure."""
     names = [str(name) for name in dataset[RUN].to_numpy()]
-    drawn = figure(0.9 + 0.34 * len(names))
+    drawn, every = panels(3, height=0.9 + 0.34 * len(names), least=1.6, most=3)
     places = np.arange(len(names))
-    for axes, (name, label, factor) in zip(drawn.subplots(1, 3, sharey=True), _PANELS, strict=True):
+    for axes, (name, label, factor) in zip(every, _PANELS, strict=True):
         value, low, high = (factor * dataset[name + end].to_numpy() for end in ("", "_low", "_high"))
         axes.errorbar(value, places, xerr=[value - low, high - value], fmt="o", color=ACCENT, markersize=4, capsize=2.5)
-        axes.set_yticks(places, names)
+        axes.set_yticks(places, names if axes.get_subplotspec().is_first_col() else [""] * len(names))
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_xlabel(label)
         axes.grid(axis="x", linewidth=0.3)
