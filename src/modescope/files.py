@@ -167,8 +167,8 @@ def sweep(folder: Place) -> None:
 
 
 def modified(path: Place) -> float:
-    """When a file was written last, in seconds since 1970."""
-    return path.stat().st_mtime
+    """When a file was written last, in seconds since 1970; 0 at an address that does not say."""
+    return float(path.stat().st_mtime)
 
 
 def _temporary_name(path: Place) -> str:

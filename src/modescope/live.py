@@ -1,11 +1,9 @@
 """A run while it is being trained: how far it is, who trains it, and the page of what is there so far."""
 
-import socket
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from time import sleep
 
-import psutil
 import torch
 import xarray as xr
 
@@ -13,14 +11,19 @@ from modescope import analyses
 from modescope.errors import DamagedFileError, DataError, NotApplicableError, RunError
 from modescope.figures import draw
 from modescope.figures.style import encode
-from modescope.files import write_text
+from modescope.files import modified, write_text
 from modescope.report.page import page
 from modescope.store.history import read_history
-from modescope.store.lease import Holder, read_holder
+from modescope.store.lock import holder_of
+from modescope.store.provenance import read_provenance
 from modescope.store.run import Run
 from modescope.types import EpochRecord
 
 _RECENT = 5  # epochs from which the pace is estimated
+_SILENT = 3.0  # times as long as an epoch takes, after which a member is not taken to be at work
+_SHORTEST_SILENCE = 15.0  # seconds
+_BETWEEN = 5.0  # seconds for which a command that trains may hold no lock, between its preparations and its work
+_RESTS = 2.0  # times as long as a page takes, for which no other is written
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Standing:
     newest: int  # the newest epoch up to which all are recorded; -1 before the first
     record: EpochRecord | None
     seconds: float  # of one epoch, the mean of the recent ones; NaN before the first
+    written: float  # when its history was written last, in seconds since 1970; 0 if nobody knows
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Pace:
     done: int  # member-epochs, initialisations not counted
     of: int
     a_minute: float  # member-epochs; 0 where nobody is at work
+    examples_a_second: float  # of training data
     seconds_left: float  # infinite where nobody is at work
 
 
@@ -54,30 +59,39 @@ def _standing(run: Run, member: int) -> Standing:
         newest += 1
     recent = [history[epoch].seconds for epoch in range(max(1, newest + 1 - _RECENT), newest + 1)]
     seconds = sum(recent) / len(recent) if recent else float("nan")
-    return Standing(newest, history.get(newest), seconds)
+    return Standing(newest, history.get(newest), seconds, modified(run.history(member)) if history else 0.0)
 
 
-def pace(run: Run, found: Sequence[Standing]) -> Pace:
-    """The pace of those members that are in the middle of their training.
+def pace(run: Run, found: Sequence[Standing], now: float | None = None) -> Pace:
+    """The pace of those members that are being trained: in the middle of it, and heard of lately.
 
-    Each of them finishes an epoch in the seconds that its recent ones took; together, so many a minute.
+    Each of them finishes an epoch in the seconds that its recent ones took; together, so many a minute. The end is
+    when all is done at this pace, but not before the slowest of them ends, who may have nobody beside it by then.
+    Between two members, one that has just ended stands for the next.
+
+    Args:
+        run: The run.
+        found: How far its members are.
+        now: Seconds since 1970; the clock's if None.
     """
     epochs = run.epochs[-1]
     done = sum(max(standing.newest, 0) for standing in found)
-    at_work = [standing.seconds for standing in found if 0 < standing.newest < epochs]
-    a_second = sum((1 / seconds for seconds in at_work if seconds > 0), 0.0)
+    now = time.time() if now is None else now
+    heard = [standing for standing in found if standing.newest > 0 and _is_heard(standing, now)]
+    at_work = [standing for standing in heard if standing.newest < epochs]
+    at_work = at_work or sorted(heard, key=lambda standing: standing.written)[-1:]
+    a_second = sum((1 / standing.seconds for standing in at_work), 0.0)
     left = len(found) * epochs - done
-    return Pace(done, len(found) * epochs, 60 * a_second, left / a_second if a_second else float("inf"))
+    slowest = max(((epochs - standing.newest) * standing.seconds for standing in at_work), default=0.0)
+    examples = read_provenance(run).get("data", {}).get("train_examples", 0)
+    seconds_left = max(left / a_second, slowest) if a_second else float("inf")
+    return Pace(done, len(found) * epochs, 60 * a_second, examples * a_second, seconds_left)
 
 
-def trainer(run: Run) -> Holder | None:
-    """Who trains the run; None if nobody does, or whoever did was killed on this machine."""
-    if not run.lock_holder.is_file():
-        return None
-    holder = read_holder(run.lock_holder)
-    if holder is not None and holder.host == socket.gethostname() and not psutil.pid_exists(holder.process):
-        return None
-    return holder
+def _is_heard(standing: Standing, now: float) -> bool:
+    if not standing.written:  # at an address that does not say
+        return standing.seconds > 0
+    return standing.seconds > 0 and now - standing.written < max(_SILENT * standing.seconds, _SHORTEST_SILENCE)
 
 
 def view(run: Run, found: Sequence[Standing]) -> Run | None:
@@ -128,31 +142,64 @@ def watch(run: Run, every: float, tell: Callable[[str], None]) -> None:
         RunError: The run is not finished, and nobody trains it.
         DiskFullError: There is no room for the page.
     """
-    shown: list[int] | None = None
+    shown: tuple[list[int], bool] | None = None
+    rested = 0.0
     while True:
-        busy = trainer(run)  # before looking: what it did before it ended is seen then
-        found = standings(run)
+        busy, found = _looked_at(run)
         newest = [standing.newest for standing in found]
         finished = min(newest) == run.epochs[-1]
-        if finished and any(run.analysis(name).is_dir() for name in analyses.OF_NETWORKS):
+        if finished and _is_analysed(run):
             tell(f"{run.path} is finished and analysed; its page is {run.report}")
             return
-        if newest != shown and (write_page(run, found, live=not finished) or finished):
-            at = pace(run, found)
-            tell(f"{at.done} of {at.of} member-epochs{_left(at)}: {run.report} is written.")
-        shown = newest
+        if (newest, busy) != shown and (not busy or time.monotonic() >= rested):
+            started = time.monotonic()
+            if write_page(run, found, finished=finished, busy=busy):
+                at = pace(run, found)
+                tell(f"{at.done} of {at.of} member-epochs{_left(at) if busy else ''}: {run.report} is written.")
+            rested = time.monotonic() + _RESTS * (time.monotonic() - started)  # training needs the machine more
+            shown = newest, busy
         if finished:
             tell(f"{run.path} is trained. `modescope run` or `modescope analyze` makes what is not on its page yet.")
             return
-        if busy is None:
+        if not busy:
             raise RunError(
                 f"{run.path} is not finished, and nobody trains it. The same `modescope train` command goes on with it."
             )
-        sleep(every)
+        time.sleep(every)
 
 
-def write_page(run: Run, found: Sequence[Standing], *, live: bool) -> bool:
+def _looked_at(run: Run) -> tuple[bool, list[Standing]]:
+    """Whether somebody trains the run, and how far its members are; of a finished run nobody needs to know the first.
+
+    A run whose lock is not held is looked at once more a little later, and its members last: so nothing is missed of
+    what was done before the end.
+    """
+    found = standings(run)
+    if min(standing.newest for standing in found) == run.epochs[-1]:
+        return False, found
+    busy = holder_of(run) is not None
+    if not busy:
+        time.sleep(_BETWEEN)
+        busy = holder_of(run) is not None
+    return busy, standings(run)
+
+
+def _is_analysed(run: Run) -> bool:
+    """Whether a page of all analyses is there, or is being made by whoever makes them."""
+    return run.report.is_file() and any(run.analysis(name).is_dir() for name in analyses.OF_NETWORKS)
+
+
+def write_page(run: Run, found: Sequence[Standing], *, finished: bool, busy: bool) -> bool:
     """Write the page of what is finished so far; whether there was anything.
+
+    Args:
+        run: The run.
+        found: How far its members are.
+        finished: Whether that is all.
+        busy: Whether somebody trains it.
+
+    Returns:
+        Whether a page was written.
 
     Raises:
         DiskFullError: There is no room for it.
@@ -164,10 +211,14 @@ def write_page(run: Run, found: Sequence[Standing], *, live: bool) -> bool:
     stills = {name: encode(draw(name, dataset), "png") for name, dataset in results.items()}
     at = pace(run, found)
     told = (
-        f"This run is being trained: {at.done} of {at.of} member-epochs{_left(at)}. Everything here is of its first "
-        f"{len(part.members)} members up to epoch {part.epochs[-1]}."
+        f"This run is {f'being trained{_left(at)}' if busy else 'not finished, and nobody trains it'}: {at.done} of "
+        f"{at.of} member-epochs. Everything here is of its first {len(part.members)} members up to epoch "
+        f"{part.epochs[-1]}."
     )
-    write_text(run.report, page(part, results, left_out, stills, told if live else None))
+    content = page(part, results, left_out, stills, None if finished else told)
+    if finished and _is_analysed(run):  # meanwhile: that page says more
+        return False
+    write_text(run.report, content)
     return True
 
 

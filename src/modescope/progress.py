@@ -10,8 +10,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from modescope.types import EpochRecord
 
-_QUIET_SECONDS = 10.0  # between plain lines about one and the same member
-_MOST_LINES = 12  # of members at a time; of more, those that are at work
+_QUIET_SECONDS = 10.0  # between plain lines about one and the same member, or about any of many
+_MOST_LINES = 12  # of members at a time; of more, the first of those that are at work
 
 
 @dataclass
@@ -22,19 +22,20 @@ class Throughput:
     began: float = field(default_factory=time.monotonic)
     done: int = 0  # epochs of all members since then, initialisations not counted
 
-    def told(self, now: float | None = None) -> str:
-        """How many epochs a minute and examples a second, as far as that can be said yet."""
+    def told(self, left: int, now: float | None = None) -> str:
+        """How many epochs a minute and examples a second, and how long what is left takes, as far as is known yet."""
         seconds = (time.monotonic() if now is None else now) - self.began
         if not self.done or seconds <= 0:
             return ""
         a_second = self.done / seconds
-        return f"{60 * a_second:.3g} member-epochs/min, {self.examples * a_second:,.0f} examples/s"
+        told = f"{60 * a_second:.3g} member-epochs/min, {self.examples * a_second:,.0f} examples/s"
+        return told + (f", {left / a_second:.0f} s left" if left else "")
 
 
 class LiveProgress:
     """One line a member with epoch, loss, accuracy and time left, and one line for all of them with the throughput.
 
-    Of many members, those that are at work have a line.
+    Of many members, the first of those that are at work have a line, and one line counts the others.
     """
 
     def __init__(self, console: Console, members: Mapping[int, int], epochs: int, examples: int) -> None:
@@ -42,7 +43,7 @@ class LiveProgress:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("epoch {task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[of]} {task.completed:.0f}/{task.total:.0f}"),
             TextColumn("{task.fields[told]}"),
             TimeRemainingColumn(),
             console=console,
@@ -52,12 +53,21 @@ class LiveProgress:
         self._few = len(members) <= _MOST_LINES
         self._members: dict[int, TaskID] = {
             member: self._progress.add_task(
-                f"member {member:>3}", total=epochs, completed=max(done, 0), start=False, told="", visible=self._few
+                f"member {member:>3}",
+                total=epochs,
+                completed=max(done, 0),
+                start=False,
+                told="",
+                visible=self._few,
+                of="epoch",
             )
             for member, done in members.items()
         }
         done = sum(max(done, 0) for done in members.values())
-        self._all = self._progress.add_task("all members", total=epochs * len(members), completed=done, told="")
+        more = {"told": "", "visible": not self._few, "start": False, "of": "member"}
+        self._finished = self._progress.add_task("finished", total=len(members), **more)
+        total = epochs * len(members)
+        self._all = self._progress.add_task("all members", total=total, completed=done, told="", of="epoch")
 
     def __enter__(self) -> "LiveProgress":
         """Begin to draw."""
@@ -72,15 +82,30 @@ class LiveProgress:
         """Show a member's newest epoch."""
         task = self._members[member]
         self._progress.start_task(task)
-        working = record.epoch < self._epochs
-        self._progress.update(task, completed=record.epoch, told=_told(record), visible=self._few or working)
+        self._progress.update(task, completed=record.epoch, told=_told(record))
+        if not self._few:
+            self._choose_lines()
         self._throughput.done += record.epoch > 0
         behind = sum(self._progress.tasks[line].completed for line in self._members.values())
-        self._progress.update(self._all, completed=behind, told=self._throughput.told())
+        left = round(self._progress.tasks[self._all].total - behind)
+        self._progress.update(self._all, completed=behind, told=self._throughput.told(left))
+
+    def _choose_lines(self) -> None:
+        """Show the first of the members that are at work, and how many there are of each kind."""
+        tasks = [self._progress.tasks[line] for line in self._members.values()]
+        at_work = [task.id for task in tasks if task.started and task.completed < task.total]
+        for task in tasks:
+            self._progress.update(task.id, visible=task.id in at_work[:_MOST_LINES])
+        finished = sum(task.completed >= task.total for task in tasks)
+        told = f"{len(at_work)} at work, {len(tasks) - len(at_work) - finished} waiting"
+        self._progress.update(self._finished, completed=finished, told=told)
 
 
 class PlainProgress:
-    """A line when a member begins, when it ends, and in between no more often than every ten seconds."""
+    """A line when a member begins, when it ends, and in between no more often than every ten seconds.
+
+    Of many members, a line when one ends, and else no more often than that about any of them.
+    """
 
     def __init__(self, console: Console, members: Mapping[int, int], epochs: int, examples: int) -> None:
         """Take what `LiveProgress` takes."""
@@ -88,7 +113,8 @@ class PlainProgress:
         self._epochs = epochs
         self._behind = {member: max(done, 0) for member, done in members.items()}
         self._throughput = Throughput(examples)
-        self._said: dict[int, float] = {}
+        self._few = len(members) <= _MOST_LINES
+        self._said: dict[int | None, float] = {}
         self._begun: dict[int, tuple[int, float]] = {}
 
     def __enter__(self) -> "PlainProgress":
@@ -104,15 +130,17 @@ class PlainProgress:
         self._throughput.done += record.epoch > 0
         self._behind[member] = record.epoch
         first, began = self._begun.setdefault(member, (record.epoch, now))
-        if record.epoch < self._epochs and now - self._said.get(member, -_QUIET_SECONDS) < _QUIET_SECONDS:
+        subject = member if self._few else None
+        if record.epoch < self._epochs and now - self._said.get(subject, -_QUIET_SECONDS) < _QUIET_SECONDS:
             return
-        self._said[member] = now
+        self._said[subject] = now
         done = record.epoch - first
         left = f", {(now - began) / done * (self._epochs - record.epoch):.0f} s left" if done else ""
         line = f"member {member}: epoch {record.epoch}/{self._epochs}, {_told(record)}"
         line += left if record.epoch < self._epochs else ""
-        together = f"all: {sum(self._behind.values())}/{len(self._behind) * self._epochs}"
-        pace = self._throughput.told(now)
+        behind, total = sum(self._behind.values()), len(self._behind) * self._epochs
+        together = f"all: {behind}/{total}"
+        pace = self._throughput.told(total - behind, now)
         line += f" ({together}{', ' if pace else ''}{pace})" if len(self._behind) > 1 else f" ({pace})" if pace else ""
         self._console.print(line, highlight=False, soft_wrap=True)
 

@@ -74,6 +74,11 @@ def leased(file: UPath, refusal: Callable[[Holder | None], RunError]) -> Iterato
             file.fs.rm_file(file.path)
 
 
+def is_renewed(file: UPath, holder: Holder) -> bool:
+    """Whether the holder that stands in a lease lives; if nobody renews it, that takes as long as a take-over."""
+    return not _is_dead(file, holder)
+
+
 def read_holder(file: Place) -> Holder | None:
     """Who stands in a lease or beside a lock; None if nobody does, or nobody readable."""
     try:

@@ -6,16 +6,18 @@ hold a lock for a process; there it is a lease (see `lease`).
 """
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from modescope.errors import RunError
 from modescope.files import write_text
-from modescope.store.lease import Holder, leased, read_holder
+from modescope.store.lease import Holder, is_renewed, leased, read_holder
 from modescope.store.run import Run
 
 
@@ -43,6 +45,49 @@ def locked(run: Run) -> Iterator[None]:
         run.lock_holder.unlink(missing_ok=True)
     finally:
         lock.release()
+
+
+def holder_of(run: Run) -> Holder | None:
+    """Who holds a run now; None if nobody does, whatever a killed command left. Stands in no trainer's way."""
+    holder = read_holder(run.lock_holder)
+    if holder is None:
+        return None
+    if not isinstance(run.path, Path):
+        return holder if is_renewed(run.lock_holder, holder) else None
+    here = holder.host == socket.gethostname()
+    return holder if (_has_open(holder.process, run.lock) if here else _is_locked(run.lock)) else None
+
+
+def _has_open(process: int, lock: Path) -> bool:
+    """Whether a process of this machine lives and has the lock open; numbers of dead ones are given to others."""
+    try:
+        found = psutil.Process(process)
+        if found.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return str(lock.resolve()) in {file.path for file in found.open_files()}
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:  # another user's; it lives
+        return True
+
+
+def _is_locked(lock: Path) -> bool:
+    """Whether a process that cannot be seen from here, as in a container, holds the lock.
+
+    Asks for a share of it, and gives that back at once.
+    """
+    try:
+        import fcntl
+    except ImportError:  # on Windows nobody can tell; the holder is believed
+        return True
+    try:
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def _refusal(run: Run) -> Callable[[Holder | None], RunError]:
