@@ -9,12 +9,13 @@ import xarray as xr
 from conftest import TINY
 from modescope import cli, figures, study
 from modescope.analyses import NAMES, OF_NETWORKS
+from modescope.analyses.bench import Bench
 from modescope.analyses.current import settings_sha256
 from modescope.analyses.scoring import with_interval
 from modescope.analysis_settings import CorruptionName
 from modescope.data.corruptions import CORRUPTIONS
 from modescope.data.shifted import known_corruptions
-from modescope.errors import DataError, RecipeError
+from modescope.errors import DataError, DiskFullError, RecipeError
 from modescope.figures.methods import largest_common
 from modescope.recipe import load
 from modescope.report.answer import comparison
@@ -124,6 +125,22 @@ def test_what_is_finished_and_of_the_present_settings_is_not_made_again(copied, 
     (copied.analysis("confusion") / "zarr.json").write_text("{")  # what cannot be read is made again
     analyze(**{"ensemble_size.bins": 7, "subspaces.samples": 2})
     assert made == ["confusion"]
+
+
+def test_points_of_a_plane_stay_until_their_dataset_is_on_disk(copied, monkeypatch):
+    def full(run, name, dataset):
+        raise DiskFullError(run.analysis(name), "no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(study, "write_result", full)
+        with pytest.raises(DiskFullError):
+            study.analyze(copied, ["radial_plane"])
+    assert copied.partial("radial_plane").is_file()
+    with monkeypatch.context() as patched:  # not one network is asked again
+        patched.setattr(Bench, "evaluate", lambda *asked: pytest.fail("a point was asked again"))
+        again = study.analyze(copied, ["radial_plane"]).datasets["radial_plane"]
+    assert again["done"].all()
+    assert not copied.partial("radial_plane").exists()
 
 
 def test_drawing_settings_count_for_all_that_draws(finished):

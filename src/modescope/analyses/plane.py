@@ -11,6 +11,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from modescope.analyses.bench import Bench
+from modescope.analyses.current import settings_sha256
 from modescope.analyses.reading import Variable
 from modescope.analysis_settings import PlaneSettings
 from modescope.data.tensors import TensorSplit
@@ -73,7 +74,7 @@ def survey(bench: Bench, name: str, settings: PlaneSettings, plane: Plane, shown
         bench.run,
         name,
         key=json.dumps([
-            bench.run.recipe.sha256(),
+            settings_sha256(bench.run, name),
             [recorded_digest(bench.run, member, bench.last) for member in settings.members],
             str(bench.device),
             points,
