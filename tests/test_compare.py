@@ -8,7 +8,7 @@ import pytest
 
 from conftest import trained
 from modescope import study
-from modescope.analyses import comparison
+from modescope.analyses import comparison, similarity_members
 from modescope.errors import RequestError
 from modescope.report.versus import versus
 from modescope.store.predictions import read_epoch, read_labels
@@ -90,7 +90,20 @@ def test_one_member_has_no_disagreement(finished, tmp_path):
     single, _ = trained(tmp_path / "single", "ensemble.members=1")
     dataset = comparison.analyze([finished, single])
     assert np.isnan(dataset["disagreement"][1])
-    assert versus(dataset).rows[-1][2] == ""
+    assert np.isnan(dataset["cosine_similarity"][1])
+    assert [row[2] for row in versus(dataset).rows[-2:]] == ["", ""]
+
+
+def test_cosines_are_those_of_similarity_members(finished, longer):
+    dataset = comparison.analyze([finished, longer])
+    for row, run in enumerate((finished, longer)):
+        cosine = similarity_members.analyze(run)["cosine_similarity"].to_numpy()
+        mean = cosine[np.triu_indices(len(cosine), 1)].mean()
+        assert float(dataset["cosine_similarity"][row]) == pytest.approx(mean)
+    low, high = (float(dataset[f"cosine_similarity_{end}"][0]) for end in ("low", "high"))
+    assert low < float(dataset["cosine_similarity"][0]) < high
+    assert np.isnan(dataset["cosine_similarity_low"][1])  # two members make one pair
+    assert versus(dataset).rows[-1][2] == f"{float(dataset['cosine_similarity'][1]):.3f}"
 
 
 class Text(HTMLParser):

@@ -12,6 +12,7 @@ import pytest
 from matplotlib.text import Text
 
 from modescope import analyses, study
+from modescope.cli import main
 from modescope.errors import RequestError
 from modescope.figures import draw
 from modescope.figures.panels import columns_for, legend_below, panels
@@ -30,8 +31,9 @@ def page(pdf):
 
 
 def written(drawn):
-    """Every text that is drawn, and its box."""
-    drawn.draw_without_rendering()
+    """Every text that is drawn, and its box, as `encode` draws it."""
+    with styled():
+        drawn.draw_without_rendering()
     found = []
     for axes in drawn.axes:
         lowest = [label for axis in (axes.xaxis, axes.yaxis) for label in axis.get_ticklabels() if label.get_visible()]
@@ -187,6 +189,20 @@ def test_the_width_holds_for_what_is_drawn_inside_only():
         _ = 1 / 0
     assert text_width() == WIDTH
     assert dict(mpl.rcParams) == before
+
+
+def test_the_command_draws_for_a_venue(copied, few_analyses, monkeypatch, capsys):
+    def modescope(*arguments):
+        monkeypatch.setattr("sys.argv", ["modescope", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, capsys.readouterr().err
+
+    assert modescope("report", copied.path, "--width", "acl:column") == (0, "")
+    assert page(copied.figure("confusion", "pdf").read_bytes())[0] == pytest.approx(width_of("acl:column"), rel=0.01)
+    code, told = modescope("report", copied.path, "--width", "acl:colum")
+    assert code == 2
+    assert told.startswith("There is no width 'acl:colum'.")
 
 
 def stills(run):

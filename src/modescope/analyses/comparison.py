@@ -15,12 +15,13 @@ from jaxtyping import Float
 from modescope.analyses import ensemble_size
 from modescope.analyses.reading import Variable, labels, log_prob, with_ends
 from modescope.analyses.scoring import METRICS, SizeScores, score_subsets, together, with_interval
+from modescope.analyses.vary import mean_cosine
 from modescope.errors import NotApplicableError
 from modescope.measures.disagreement import disagreement_by_example
 from modescope.measures.intervals import bootstrap_weights, fraction_interval
 from modescope.store.predictions import read_class_names, require_finished
 from modescope.store.run import Run
-from modescope.types import COUNT, FRACTION, RUN, SIZE
+from modescope.types import COUNT, FRACTION, ONE, RUN, SIZE
 
 QUESTION = "Which of these runs is better, one member of each and all of them averaged?"
 REFERENCE = "Paired bootstrap over test examples (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 8)"
@@ -55,7 +56,8 @@ def analyze(runs: Sequence[Run]) -> xr.Dataset:
     METRIC (run, size) is that of `ensemble_size`; `METRIC_one` and `METRIC_all` (run) are of one member (the mean) and
     of all averaged, `METRIC_one_difference` and `METRIC_all_difference` less the first run's: paired, since the same
     resamples of the same test examples are used for all runs. `disagreement` (run) is that of two members, NaN for
-    one. All have `_low` and `_high`.
+    one; so is `cosine_similarity` of their weights, NaN too where those were not kept. All have `_low` and `_high`, the
+    cosine's being over other members.
 
     Raises:
         NotApplicableError: See `check`.
@@ -66,18 +68,22 @@ def analyze(runs: Sequence[Run]) -> xr.Dataset:
     settings = runs[0].recipe.analyses.ensemble_size
     label = labels(runs[0])
     weights = bootstrap_weights(len(label), resamples=settings.resamples, seed=settings.seed)
-    scores, apart = [], []
+    scores, apart, cosines = [], [], []
     for run in runs:
         said = log_prob(run, run.members, [run.epochs[-1]])[:, 0].astype(np.float64)
         members = range(len(said))
         both = [[(member,) for member in members], [tuple(members)]]
         scores.append([score_subsets(said, label, chosen, weights, bins=settings.bins) for chosen in both])
-        lone = np.full((3,), np.nan)
-        by_example = disagreement_by_example(said.argmax(axis=-1)) if len(said) > 1 else None
-        apart.append(lone if by_example is None else _disagreement(by_example, weights, settings.confidence))
+        if len(said) == 1:  # no pair that could differ
+            apart.append(np.full((3,), np.nan))
+            cosines.append(np.full((3,), np.nan))
+            continue
+        apart.append(_disagreement(disagreement_by_example(said.argmax(axis=-1)), weights, settings.confidence))
+        cosines.append(mean_cosine(run, settings.confidence))
     variables: dict[str, Variable] = {
         "members": ((RUN,), np.array([len(run.members) for run in runs]), COUNT, "members"),
         **with_ends("disagreement", list(np.array(apart).T), FRACTION, "mean disagreement of two members", (RUN,)),
+        **with_ends("cosine_similarity", list(np.array(cosines).T), ONE, "mean cosine of two members", (RUN,)),
         **_by_size(runs),
     }
     for metric in METRICS:

@@ -81,7 +81,7 @@ def analyze(runs: Sequence[Run]) -> xr.Dataset:
         apart.append(disagreement_by_example(predicted))
         over_members.append(pairs_interval(disagreement(predicted), confidence=settings.confidence))
         wrong.append((predicted != label).mean(axis=0))
-        cosines.append(_mean_cosine(run, settings.confidence))
+        cosines.append(mean_cosine(run, settings.confidence))
         members = range(len(said))
         both = [[(member,) for member in members], [tuple(members)]]
         scores.append([score_subsets(said, label, chosen, weights, bins=settings.bins) for chosen in both])
@@ -140,8 +140,8 @@ def _varying(run: Run) -> str:
     return " + ".join(run.recipe.ensemble.vary) or "nothing"
 
 
-def _mean_cosine(run: Run, confidence: float) -> tuple[float, float, float]:
-    """Over all pairs of members, with the interval over other members."""
+def mean_cosine(run: Run, confidence: float) -> tuple[float, float, float]:
+    """The mean cosine of two members' weights at the last epoch, with ends over other members; NaN without weights."""
     if run.epochs[-1] not in run.snapshot_epochs:
         return np.nan, np.nan, np.nan
     cosines = cosine_similarity(Weights(run, [(member, run.epochs[-1]) for member in run.members]).blocks())

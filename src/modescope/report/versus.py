@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 import jinja2
+import numpy as np
 import xarray as xr
 
 from modescope.types import RUN
@@ -40,7 +41,16 @@ def versus(dataset: xr.Dataset) -> Versus:
             ]
             rows.append(("  less the first run's", "", *less))
     rows.append(("disagreement of two members", *apart))
+    rows.append(("cosine of two members", *map(_cosine, runs)))
     return Versus(tuple(rows), tuple(_verdict(runs[0], run) for run in runs[1:]))
+
+
+def _cosine(run: xr.Dataset) -> str:
+    """Without ends for two members, as one pair has no interval; empty where there is no pair, or no weights."""
+    value, low = float(run["cosine_similarity"]), float(run["cosine_similarity_low"])
+    if np.isnan(value):
+        return ""
+    return f"{value:.3f}" if np.isnan(low) else _told(run, "cosine_similarity", 1.0, ".3f", "")
 
 
 def _told(run: xr.Dataset, name: str, factor: float, form: str, unit: str) -> str:
