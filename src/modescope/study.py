@@ -210,8 +210,10 @@ def analyze(
         add_seconds(run, "analyze", seconds)
         if on_done is not None:
             on_done(name, seconds)
-    known = {name: why for name, why in read_left_out(run).items() if name not in datasets}
-    write_left_out(run, known if names else left_out)
+    before = read_left_out(run)
+    known = {name: why for name, why in before.items() if name not in datasets} if names else left_out
+    if not names or known != before:
+        write_left_out(run, known)
     return Results(datasets, left_out)
 
 
