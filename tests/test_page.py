@@ -251,10 +251,10 @@ def test_a_browser_that_cannot_decompress_shows_the_still_figures(browser, finis
 
 
 def test_a_class_called_script_is_text_everywhere(browser, tmp_path, few_analyses):
-    name = "<script>document.title='hacked'</script>"
+    name = "<script>hacked()"
     generator = np.random.default_rng(0)
     for split in ("train", "test"):
-        for label, folder in enumerate((name.replace("/", "\u2215"), "b<b>old", "$x^2$")):
+        for label, folder in enumerate((name, "b<b>old", "$x^2$")):
             place = tmp_path / "images" / split / folder
             place.mkdir(parents=True)
             for number in range(12):
@@ -269,7 +269,7 @@ def test_a_class_called_script_is_text_everywhere(browser, tmp_path, few_analyse
     study.report(training.run, study.analyze(training.run))
     opened = Opened(browser, training.run.report)
     assert opened.complaints == []
-    assert "hacked" not in opened.page.title()
+    assert opened.page.locator("script").count() == 3  # the data, plotly's and ours
     ticks = opened.page.locator("[data-panel=confusion] .chart").first.locator(".xtick text").all_text_contents()
     assert any("<script>" in tick for tick in ticks)
     assert any("b<b>old" in tick for tick in ticks)
