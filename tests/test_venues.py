@@ -59,10 +59,10 @@ def shown(text, axes):
 
 
 def overlap(one, other):
-    """The smaller side of what two boxes share, in points (figures have 100 dots an inch)."""
+    """The smaller side of what two boxes share, in points (figures have 200 dots an inch)."""
     width = min(one.x1, other.x1) - max(one.x0, other.x0)
     height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    return 0.72 * min(width, height)
+    return 0.36 * min(width, height)
 
 
 def test_widths_are_those_of_the_venues():
@@ -176,6 +176,18 @@ def test_numbers_that_do_not_fit_their_cells_are_left_out():
             annotate(axes, heatmap(axes, values, "viridis", low=0.0, high=1.0), values, ".2f")
             settle(drawn)
         assert len(axes.texts) == left
+
+
+def test_numbers_along_an_axis_do_not_touch():
+    with styled(3.03):
+        drawn, (axes, *_) = panels(3, height=2.0, least=1.0, most=3)
+        axes.plot([-0.087, -0.001], [0, 1])
+        before = [box for text, box in written(drawn) if text in axes.get_xticklabels()]
+        settle(drawn)
+        after = [box for text, box in written(drawn) if text in axes.get_xticklabels()]
+    assert min(right.x0 - left.x1 for left, right in itertools.pairwise(before)) < 200 * 3 / 72
+    assert 1 <= len(after) < len(before)
+    assert all(right.x0 - left.x1 >= 200 * 3 / 72 for left, right in itertools.pairwise(after))
 
 
 def test_the_width_holds_for_what_is_drawn_inside_only():

@@ -1,28 +1,31 @@
-"""What is written in a figure finds room: labels take another line, numbers in cells give way. Letters never shrink."""
+"""What is written in a figure finds room: labels break, ticks become fewer, numbers give way. Letters never shrink."""
 
+import itertools
 import textwrap
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 
 from modescope.figures.style import CELL
 
 _AROUND = 1.08  # of a number's size: the room that it takes in a cell
 _MARGIN = 1.15  # a label that stands in the middle may be this much longer than its side of the panel
 _EDGE = 0.02  # inches that stay empty along the page's edges
+_APART = 3.0  # points between two numbers along an axis
 _PASSES = 3  # a label of two lines leaves less room to others
 
 
 def settle(drawn: Figure) -> None:
-    """Break titles and labels that are longer than their panels, and leave out numbers that do not fit their cells.
+    """Break titles and labels that are longer than their panels; leave out numbers without room in cells and on axes.
 
     Where everything stands is fixed then: files of every resolution show the same.
     """
     for _ in range(_PASSES):
         drawn.draw_without_rendering()
-        if not any([_break(axes) for axes in drawn.axes if axes.get_visible()]):
+        if not any([_break(axes) | _thin(axes) for axes in drawn.axes if axes.get_visible()]):
             break
     _bring_in(drawn)
     for axes in drawn.axes:
@@ -33,7 +36,7 @@ def settle(drawn: Figure) -> None:
 def _bring_in(drawn: Figure) -> None:
     """Narrow the layout until nothing stands beyond the page: with squares in it, its margins are not exact."""
     left = low = right = high = 0.0
-    for _ in range(_PASSES):
+    for _ in range(2 * _PASSES):
         drawn.draw_without_rendering()
         box, (width, height) = drawn.get_tightbbox(), drawn.get_size_inches()
         beyond = (_EDGE - box.x0, _EDGE - box.y0, box.x1 - width + _EDGE, box.y1 - height + _EDGE)
@@ -59,6 +62,21 @@ def _break(axes: Axes) -> bool:
     for text, room in sides:
         changed |= _wrap(text, room)
     return changed
+
+
+def _thin(axes: Axes) -> bool:
+    """Whether numbers along x stood too close, and have become fewer."""
+    locator = axes.xaxis.get_major_locator()
+    if not isinstance(locator, MaxNLocator):
+        return False
+    low, high = sorted(axes.get_xlim())
+    shown = [label for label in axes.get_xticklabels() if label.get_text() and low <= label.get_position()[0] <= high]
+    boxes = sorted((label.get_window_extent() for label in shown), key=lambda box: box.x0)
+    least = _APART * axes.get_figure(root=True).dpi / 72
+    if all(after.x0 - before.x1 >= least for before, after in itertools.pairwise(boxes)):
+        return False
+    locator.set_params(nbins=max(len(boxes) - 2, 1))
+    return True
 
 
 def _title(axes: Axes) -> Text:
