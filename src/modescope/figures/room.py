@@ -75,7 +75,7 @@ def _thin(axes: Axes) -> bool:
     least = _APART * axes.get_figure(root=True).dpi / 72
     if all(after.x0 - before.x1 >= least for before, after in itertools.pairwise(boxes)):
         return False
-    locator.set_params(nbins=max(len(boxes) - 2, 1))
+    locator.set_params(nbins=max(len(boxes) - 2, 1), min_n_ticks=1)
     return True
 
 
