@@ -211,7 +211,8 @@ def test_watch_and_info_beside_a_training_and_after_its_death(tmp_path):
             assert training.poll() is None
             time.sleep(0.1)
         html = (path / "report.html").read_text()
-        assert "This run is being trained: " in html
+        assert re.search(r"This run is being trained: \d+ of 1200 member-epochs, about \d+ (s|min) left\. ", html)
+        assert re.search(r"Everything here is of member 0 alone up to epoch \d+\.", html)
         assert 'id="follow"' in html
         assert not (path / "analyses").exists()
         assert not (path / "figures").exists()
@@ -341,7 +342,12 @@ def test_of_many_members_those_at_work_have_a_line():
         assert shown[12:] == ["finished", "all members"]
         finished = lines._progress.tasks[-2]
         assert (finished.completed, finished.fields["told"]) == (1, "46 at work, 3 waiting")
-        assert "member-epochs/min" in lines._progress.tasks[-1].fields["told"]
+        plain = Console(width=80, record=True, file=console.file)
+        plain.print(lines._progress.get_renderable())
+        drawn = plain.export_text().splitlines()
+        assert len(drawn) == 15
+        assert "…" not in "".join(drawn)  # nothing is cut off on eighty columns
+        assert "member-epochs/min" in drawn[-1]
     console.file.close()
 
 

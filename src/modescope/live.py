@@ -152,9 +152,8 @@ def watch(run: Run, every: float, tell: Callable[[str], None]) -> None:
             tell(f"{run.path} is finished and analysed; its page is {run.report}")
             return
         if (newest, busy) != shown and (not busy or time.monotonic() >= rested):
-            started = time.monotonic()
+            started, at = time.monotonic(), pace(run, found)
             if write_page(run, found, finished=finished, busy=busy):
-                at = pace(run, found)
                 tell(f"{at.done} of {at.of} member-epochs{_left(at) if busy else ''}: {run.report} is written.")
             rested = time.monotonic() + _RESTS * (time.monotonic() - started)  # training needs the machine more
             shown = newest, busy
@@ -207,19 +206,23 @@ def write_page(run: Run, found: Sequence[Standing], *, finished: bool, busy: boo
     part = view(run, found)
     if part is None:
         return False
+    told = None if finished else _banner(part, pace(run, found), busy=busy)
     results, left_out = _results(part)
     stills = {name: encode(draw(name, dataset), "png") for name, dataset in results.items()}
-    at = pace(run, found)
-    told = (
-        f"This run is {f'being trained{_left(at)}' if busy else 'not finished, and nobody trains it'}: {at.done} of "
-        f"{at.of} member-epochs. Everything here is of its first {len(part.members)} members up to epoch "
-        f"{part.epochs[-1]}."
-    )
-    content = page(part, results, left_out, stills, None if finished else told)
+    content = page(part, results, left_out, stills, told)
     if finished and _is_analysed(run):  # meanwhile: that page says more
         return False
     write_text(run.report, content)
     return True
+
+
+def _banner(part: Run, at: Pace, *, busy: bool) -> str:
+    members = len(part.members)
+    return (
+        f"This run is {'being trained' if busy else 'not finished, and nobody trains it'}: {at.done} of {at.of} "
+        f"member-epochs{_left(at) if busy else ''}. Everything here is of "
+        f"{f'its first {members} members' if members > 1 else 'member 0 alone'} up to epoch {part.epochs[-1]}."
+    )
 
 
 def _results(part: Run) -> tuple[dict[str, xr.Dataset], dict[str, str]]:

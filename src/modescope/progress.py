@@ -1,17 +1,20 @@
 """What a person sees while members train: one live line a member, or plain lines where the output is no terminal."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
+from modescope.live import duration
 from modescope.types import EpochRecord
 
 _QUIET_SECONDS = 10.0  # between plain lines about one and the same member, or about any of many
 _MOST_LINES = 12  # of members at a time; of more, the first of those that are at work
+_WIDE = 100  # characters of a line that has room for long bars
 
 
 @dataclass
@@ -29,20 +32,31 @@ class Throughput:
             return ""
         a_second = self.done / seconds
         told = f"{60 * a_second:.3g} member-epochs/min, {self.examples * a_second:,.0f} examples/s"
-        return told + (f", {left / a_second:.0f} s left" if left else "")
+        return told + (f", {duration(left / a_second)} left" if left else "")
+
+
+class _Lines(Progress):
+    """Lines in columns, and below them one of its own width."""
+
+    below = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.below:
+            yield Text(self.below)
 
 
 class LiveProgress:
-    """One line a member with epoch, loss, accuracy and time left, and one line for all of them with the throughput.
+    """One line a member with epoch, loss, accuracy and time left, one line for all of them, and the throughput.
 
     Of many members, the first of those that are at work have a line, and one line counts the others.
     """
 
     def __init__(self, console: Console, members: Mapping[int, int], epochs: int, examples: int) -> None:
         """Take the members with the number of epochs that each has behind it, of `epochs` each of so many examples."""
-        self._progress = Progress(
+        self._progress = _Lines(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=24 if console.width >= _WIDE else 8),
             TextColumn("{task.fields[of]} {task.completed:.0f}/{task.total:.0f}"),
             TextColumn("{task.fields[told]}"),
             TimeRemainingColumn(),
@@ -88,7 +102,8 @@ class LiveProgress:
         self._throughput.done += record.epoch > 0
         behind = sum(self._progress.tasks[line].completed for line in self._members.values())
         left = round(self._progress.tasks[self._all].total - behind)
-        self._progress.update(self._all, completed=behind, told=self._throughput.told(left))
+        self._progress.below = self._throughput.told(left)
+        self._progress.update(self._all, completed=behind)
 
     def _choose_lines(self) -> None:
         """Show the first of the members that are at work, and how many there are of each kind."""
@@ -135,7 +150,7 @@ class PlainProgress:
             return
         self._said[subject] = now
         done = record.epoch - first
-        left = f", {(now - began) / done * (self._epochs - record.epoch):.0f} s left" if done else ""
+        left = f", {duration((now - began) / done * (self._epochs - record.epoch))} left" if done else ""
         line = f"member {member}: epoch {record.epoch}/{self._epochs}, {_told(record)}"
         line += left if record.epoch < self._epochs else ""
         behind, total = sum(self._behind.values()), len(self._behind) * self._epochs

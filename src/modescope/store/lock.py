@@ -61,10 +61,7 @@ def holder_of(run: Run) -> Holder | None:
 def _has_open(process: int, lock: Path) -> bool:
     """Whether a process of this machine lives and has the lock open; numbers of dead ones are given to others."""
     try:
-        found = psutil.Process(process)
-        if found.status() == psutil.STATUS_ZOMBIE:
-            return False
-        return str(lock.resolve()) in {file.path for file in found.open_files()}
+        return str(lock.resolve()) in {file.path for file in psutil.Process(process).open_files()}
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:  # another user's; it lives
