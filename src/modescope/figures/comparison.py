@@ -19,7 +19,7 @@ _MARKERS = "osD^vPX<>ph"
 
 def draw(dataset: xr.Dataset) -> Figure:
     """Accuracy by size; differences in accuracy and NLL from the first run."""
-    drawn, (left, accuracy, likelihood) = panels(3, height=2.3 + 0.05 * dataset.sizes[RUN], least=1.6, most=3)
+    drawn, (left, accuracy, likelihood) = panels(3, height=2.3 + 0.05 * dataset.sizes[RUN], least=1.5, most=3)
     names = [str(name) for name in dataset[RUN].to_numpy()]
     sizes, rows = dataset[SIZE].to_numpy(), np.arange(len(names))
     for row, (name, colour) in enumerate(zip(names, member_colours(len(names)), strict=True)):

@@ -20,7 +20,7 @@ def draw(dataset: xr.Dataset) -> Figure:
     last = int(dataset[EPOCH][-1])
     epochs = sorted({min(1, last), last // 2, last})
     names = [str(name) for name in dataset[CLASS_PREDICTED].to_numpy()]
-    drawn, every = panels(len(epochs), height=3.1, square=0.6, least=1.6, most=3)
+    drawn, every = panels(len(epochs), height=3.1, square=0.6, least=1.5, most=3)
     for axes, epoch in zip(every, epochs, strict=True):
         values = rates.sel({EPOCH: epoch}).to_numpy()
         image = heatmap(axes, values, "cividis", low=0.0, high=1.0)

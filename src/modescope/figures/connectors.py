@@ -25,7 +25,7 @@ _PANELS = (
 
 def draw(dataset: xr.Dataset) -> Figure:
     """Loss, accuracy, similarity to both ends, and difference over error."""
-    drawn, every = panels(4, height=2.3, least=1.6, most=2, sharex=True)
+    drawn, every = panels(4, height=2.3, least=1.5, most=2, sharex=True)
     t = dataset[T].to_numpy()
     first, second = listed(dataset.attrs["ends"])
     for axes, (name, label) in zip(every, _PANELS, strict=True):

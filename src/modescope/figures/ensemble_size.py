@@ -23,7 +23,7 @@ _PANELS = (
 
 def draw(dataset: xr.Dataset) -> Figure:
     """Four panels: accuracy, NLL, Brier score, calibration error."""
-    drawn, every = panels(4, height=2.2, least=1.6, most=2, sharex=True)
+    drawn, every = panels(4, height=2.2, least=1.5, most=2, sharex=True)
     sizes = dataset[SIZE].to_numpy()
     for axes, (name, label) in zip(every, _PANELS, strict=True):
         worst, best = dataset[f"{name}_subset_min"], dataset[f"{name}_subset_max"]

@@ -18,7 +18,7 @@ CAPTION = (
 
 def draw(dataset: xr.Dataset) -> Figure:
     """Three panels: learning over epochs, overlap of the hardest with the last epoch's, members against members."""
-    drawn, (learned, shared, members) = panels(3, height=2.6, square=0.8, least=1.6, most=3)
+    drawn, (learned, shared, members) = panels(3, height=2.6, square=1.0, least=1.5, most=3)
     colours = member_colours(dataset.sizes[MEMBER])
     epochs = dataset[EPOCH].to_numpy()
     overlap = dataset["hardest_overlap_epochs"].isel({EPOCH_OTHER: -1})

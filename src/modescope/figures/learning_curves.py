@@ -17,7 +17,7 @@ CAPTION = (
 
 def draw(dataset: xr.Dataset) -> Figure:
     """Three panels: loss and accuracy of every member, and the learning rate."""
-    drawn, (loss, accuracy, rate) = panels(3, height=2.3, least=1.6, most=3)
+    drawn, (loss, accuracy, rate) = panels(3, height=2.3, least=1.5, most=3)
     colours = member_colours(dataset.sizes[MEMBER])
     epochs = dataset["epoch"]
     for axes, name, label in ((loss, "loss", "cross-entropy (nat)"), (accuracy, "accuracy", "accuracy")):

@@ -26,7 +26,7 @@ _PANELS = (
 
 def draw(dataset: xr.Dataset) -> Figure:
     """Accuracy, Brier score and Jensen-Shannon divergence by intensity; accuracy and gain by corruption."""
-    columns = columns_for(len(_PANELS), least=1.6, most=3)
+    columns = columns_for(len(_PANELS), least=1.5, most=3)
     rows = -(-len(_PANELS) // columns)
     titles = 0.7 if text_width() >= 5 else 1.0  # of three lines where there are two panels in a column
     heights = 2.1 * rows + 0.2, titles + 0.15 * dataset.sizes[CORRUPTION]

@@ -23,7 +23,7 @@ _PANELS = (
 def draw(dataset: xr.Dataset) -> Figure:
     """One matrix for each measure that the Dataset has, with its numbers where there is room."""
     panels = [panel for panel in _PANELS if panel[0] in dataset]
-    drawn, every = grid(len(panels), height=3.1, square=0.7, least=1.6, most=3)
+    drawn, every = grid(len(panels), height=3.1, square=0.7, least=1.5, most=3)
     names = [str(member) for member in dataset[MEMBER].to_numpy()]
     for axes, (name, colours, title) in zip(every, panels, strict=True):
         values = dataset[name].to_numpy() * (100 if name == "disagreement" else 1)

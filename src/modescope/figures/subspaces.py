@@ -21,7 +21,7 @@ CAPTION = (
 
 def draw(dataset: xr.Dataset) -> Figure:
     """Accuracy and Brier score by members, and accuracy by forward passes."""
-    drawn, every = panels(3, height=2.5, least=1.6, most=3)
+    drawn, every = panels(3, height=2.5, least=1.5, most=3)
     shown = looks(dataset)
     sizes = dataset[SIZE].to_numpy()
     for axes, metric, label in ((every[0], "accuracy", "accuracy"), (every[1], "brier", "Brier score (0 to 2)")):

@@ -23,7 +23,7 @@ _PANELS = (
 def draw(dataset: xr.Dataset) -> Figure:
     """One row a run, one panel a measure."""
     names = [str(name) for name in dataset[RUN].to_numpy()]
-    drawn, every = panels(3, height=0.9 + 0.34 * len(names), least=1.6, most=3)
+    drawn, every = panels(3, height=0.9 + 0.34 * len(names), least=1.5, most=3)
     places = np.arange(len(names))
     for axes, (name, label, factor) in zip(every, _PANELS, strict=True):
         value, low, high = (factor * dataset[name + end].to_numpy() for end in ("", "_low", "_high"))
