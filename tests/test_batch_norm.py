@@ -119,7 +119,7 @@ def test_late_snapshots_are_asked_anew_too_and_need_their_weights(with_norms, tm
 
 
 @pytest.mark.parametrize("name", OF_NETWORKS)
-def test_every_dataset_says_how_it_was_asked(with_norms, finished, name):
+def test_every_dataset_says_how_it_was_asked(with_norms, copied, name):
     attributes = analyses.analyze(with_norms, name).attrs
     assert attributes["batch_norm"] == (
         "statistics re-estimated on the same 128 training examples for every network, the members' own states included"
@@ -127,7 +127,7 @@ def test_every_dataset_says_how_it_was_asked(with_norms, finished, name):
     assert attributes["statistics_examples"] == 128  # all that there are: more cannot change anything
     assert attributes["statistics_change"] == 0
     assert "statistics_warning" not in attributes
-    assert not {"batch_norm", "statistics_examples"} & set(analyses.analyze(finished, name).attrs)
+    assert not {"batch_norm", "statistics_examples"} & set(analyses.analyze(copied, name).attrs)
 
 
 def test_too_few_examples_are_measured_and_said(tmp_path):
