@@ -193,7 +193,12 @@ def test_killed_at_random_moments_it_ends_as_if_nothing_had_happened(tmp_path, e
 def test_ctrl_c_ends_the_workers_too(tmp_path):
     command = train_command(tmp_path / "run", "--engine", "processes", "--set", "training.epochs=2000")
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells leave it ignored in the background
     )
     assert process.stdout.readline().startswith("Training 3 of 3")
     assert process.stdout.readline().startswith("member")
