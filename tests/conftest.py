@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,21 @@ def copied(finished: Run, tmp_path: Path) -> Run:
     """A copy of the finished run, to be damaged."""
     shutil.copytree(finished.path, tmp_path / "copied")
     return Run(tmp_path / "copied", finished.recipe)
+
+
+class Page(HTMLParser):
+    """The tags and the text of a page."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
 
 
 def trained(path, *settings, recipe="digits", engine="sequential", **asked):

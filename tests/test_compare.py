@@ -1,12 +1,11 @@
 """Several runs side by side: paired differences by hand, what cannot be compared, and the page."""
 
 import shutil
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from conftest import trained
+from conftest import Page, trained
 from modescope import study
 from modescope.analyses import comparison, similarity_members
 from modescope.errors import RequestError
@@ -106,24 +105,11 @@ def test_cosines_are_those_of_similarity_members(finished, longer):
     assert versus(dataset).rows[-1][2] == f"{float(dataset['cosine_similarity'][1]):.3f}"
 
 
-class Text(HTMLParser):
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.text = [], ""
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text += data
-
-
 def test_the_page_holds_the_table_and_shows_names_as_text(finished, tmp_path):
     hostile = tmp_path / "<script>alert(1)<"
     shutil.copytree(finished.path, hostile)
     compared = study.compare([finished, Run(hostile, finished.recipe)], tmp_path / "out")
-    page = Text(compared.page.read_text())
+    page = Page(compared.page.read_text())
     assert not [tag for tag, _ in page.tags if tag == "script"]
     assert "<script>alert(1)<" in page.text
     for row in versus(compared.comparison).rows:

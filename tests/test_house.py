@@ -13,7 +13,7 @@ ROOMS = (
     "types", "allocator", "errors", "remote", "files", "outside", "seeds", "settings",
     "analysis_settings", "recipe", "data", "models", "store",
     "training", "engines", "measures", "subspaces", "landscape", "analyses", "figures", "report",
-    "tracking", "study", "live", "progress", "cli", "__main__",
+    "tracking", "study", "live", "progress", "terminal", "cli", "__main__",
 )  # fmt: skip
 
 

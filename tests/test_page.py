@@ -97,6 +97,18 @@ def test_the_epoch_slider_moves_the_map_and_the_members_matrices(opened):
     assert (opened.drawn("map"), opened.drawn("similarity")) == before
 
 
+def test_matrices_are_the_datasets(opened, finished):
+    def shown(place):
+        (_, [(_, values)]) = opened.drawn("similarity")[place]
+        return np.array(json.loads(values))
+
+    within, between = (read_result(finished, f"similarity_{what}") for what in ("snapshots", "members"))
+    np.testing.assert_allclose(shown(0), 100 * within["disagreement"][0])
+    np.testing.assert_allclose(shown(1), within["cosine_similarity"][0], atol=2e-5)
+    np.testing.assert_allclose(shown(2), 100 * between["disagreement"])
+    np.testing.assert_allclose(shown(3), between["cosine_similarity"], atol=2e-5)
+
+
 def test_play_goes_through_the_epochs(opened):
     opened.page.locator("[data-panel=map] button", has_text="Play").click()
     opened.page.wait_for_timeout(150)
@@ -251,7 +263,7 @@ def test_a_browser_that_cannot_decompress_shows_the_still_figures(browser, finis
 
 
 def test_a_class_called_script_is_text_everywhere(browser, tmp_path, few_analyses):
-    name = "<script>hacked()"
+    name = "<!--<script>hack"  # unescaped, it would swallow the rest of the page
     generator = np.random.default_rng(0)
     for split in ("train", "test"):
         for label, folder in enumerate((name, "b<b>old", "$x^2$")):

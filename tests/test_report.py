@@ -1,33 +1,17 @@
 """The answer in words, and the page."""
 
 import math
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from conftest import TINY
+from conftest import TINY, Page
 from modescope import study
 from modescope.analyses import NAMES
 from modescope.recipe import load
 from modescope.report.answer import answer, comparison
 from modescope.store.results import read_result
-
-
-class Page(HTMLParser):
-    """The tags and the text of a page."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.text = [], ""
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text += data
 
 
 def sizes(gain, low, high, ece=(-0.01, 0.01)):

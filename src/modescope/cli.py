@@ -1,23 +1,18 @@
-"""The command line: the only place that prints. PyTorch and the rest are imported by the commands that need them."""
+"""The command line. PyTorch and the rest are imported by the commands that need them."""
 
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from modescope.allocator import keep_freed_memory
 from modescope.errors import ModescopeError
+from modescope.terminal import by_whom, err, out, print_columns, show_answer, show_standing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from modescope.engines import Choice
     from modescope.recipe import Recipe
-    from modescope.report.answer import Answer
-    from modescope.store.lease import Holder
     from modescope.store.run import Run
     from modescope.study import Results
     from modescope.tracking.feed import Trackers
@@ -30,8 +25,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out = Console(highlight=False, markup=False)  # what stands in brackets is a user's, not ours
-err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A built-in recipe's name, or a TOML file.")]
 RunPath = Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run.")]
@@ -106,7 +99,7 @@ def run(
     else:
         out.print("Analyses, figures and page are up to date.")
     trackers.send(made)
-    _show_answer(made, results)
+    show_answer(made, results)
 
 
 @app.command()
@@ -192,25 +185,15 @@ def compare(
 
     compared = study.compare([open_run(place(path)) for path in paths], place(output))
     told = versus(compared.comparison)
-    _print_columns(told.rows)
+    print_columns(told.rows)
     if compared.vary is not None:
         varying = comparison(compared.vary)
         out.print()
-        _print_columns(varying.rows)
+        print_columns(varying.rows)
         out.print(f"\n{varying.sentence}")
     for sentence in told.sentences:
         out.print(f"\n{sentence}")
     out.print(f"\nThe page is {compared.page}", soft_wrap=True)
-
-
-def _print_columns(rows: "Sequence[tuple[str, ...]]") -> None:
-    table = Table(box=None, pad_edge=False)
-    header, *others = rows
-    for title in header:
-        table.add_column(title)
-    for row in others:
-        table.add_row(*row)
-    out.print(table)
 
 
 @app.command()
@@ -227,7 +210,7 @@ def info(path: RunPath, debug: Debug = False) -> None:
     recipe = found.recipe
     holder = holder_of(found)
     if holder is not None:  # files that are just being made or mended are not looked at
-        _show_standing(found, holder)
+        show_standing(found, holder)
         return
     frame = check_frame(found) if found.predictions.is_dir() else None
     if frame is not None:
@@ -354,7 +337,7 @@ def _train(recipe: "Recipe", output: str | None, trackers: "Trackers", **asked: 
         return found, False
     out.print(
         f"Training {len(members)} of {len(found.members)} members of {recipe.model.name} on {recipe.data.source} "
-        f"into {found.path} on the {training.job.device.type}, {_by_whom(training.choice)}.",
+        f"into {found.path} on the {training.job.device.type}, {by_whom(training.choice)}.",
         soft_wrap=True,
     )
     kind = LiveProgress if out.is_terminal else PlainProgress
@@ -367,37 +350,6 @@ def _train(recipe: "Recipe", output: str | None, trackers: "Trackers", **asked: 
 
         study.carry_out(training, on_epoch, lambda told: out.print(told, soft_wrap=True))
     return found, True
-
-
-def _show_standing(found: "Run", holder: "Holder") -> None:
-    """How far a run is that is being trained."""
-    from modescope import live
-
-    standings = live.standings(found)
-    at = live.pace(found, standings)
-    out.print(f"Being trained by process {holder.process} on {holder.host}: {at.done} of {at.of} member-epochs.")
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for member, standing in zip(found.members, standings, strict=True):
-        record = standing.record
-        accuracy = "" if record is None else f"test accuracy {100 * record.test_accuracy:.1f} %"
-        table.add_row(f"member {member}", f"epoch {max(standing.newest, 0)}/{found.epochs[-1]}", accuracy)
-    out.print(table)
-    if at.a_minute:
-        out.print(
-            f"{at.a_minute:.3g} member-epochs a minute, {at.examples_a_second:,.0f} examples a second, about "
-            f"{live.duration(at.seconds_left)} left.",
-            soft_wrap=True,
-        )
-
-
-def _by_whom(choice: "Choice") -> str:
-    if choice.engine == "processes":
-        return f"in {choice.workers} process{'es' if choice.workers > 1 else ''} side by side ({choice.why})"
-    if choice.engine == "stacked":
-        return f"stacked into one program ({choice.why})"
-    if choice.engine == "ray":
-        return f"as tasks of Ray ({choice.why})"
-    return f"one after another ({choice.why})"
 
 
 def _analyze(found: "Run", names: list[str], device: str) -> "Results":
@@ -418,25 +370,6 @@ def _analyze(found: "Run", names: list[str], device: str) -> "Results":
     for name, why in results.left_out.items():
         out.print(f"Left out {name}: {why}", soft_wrap=True)
     return results
-
-
-def _show_answer(found: "Run", results: "Results") -> None:
-    from modescope.report.answer import answer
-    from modescope.report.verdict import how_many, verdict
-
-    told: Answer = answer(results.datasets)
-    table = Table(box=None, pad_edge=False)
-    for title in ("on the test data", "value", "interval", ""):
-        table.add_column(title, no_wrap=bool(title))
-    for finding in told.findings:
-        table.add_row(finding.what, finding.value, finding.interval, finding.note)
-    out.print()
-    out.print(table)
-    sizes = results.datasets.get("ensemble_size")
-    short = () if sizes is None else (verdict(sizes), how_many(sizes))
-    for sentence in (*filter(None, short), *told.sentences):
-        out.print(f"\n{sentence}")
-    out.print(f"\nThe page is {found.report}", soft_wrap=True)
 
 
 if __name__ == "__main__":

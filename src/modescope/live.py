@@ -97,8 +97,8 @@ def _is_heard(standing: Standing, now: float) -> bool:
 def view(run: Run, found: Sequence[Standing]) -> Run | None:
     """The largest run that is finished within this one: its first members up to an epoch that all of them have.
 
-    A member does not depend on how many others there are, nor its first epochs on the later ones: that is exactly the
-    shorter run.
+    A member does not depend on how many others there are, nor its first epochs on the later ones: unless the schedule
+    looks at the number of epochs (cosine), that is exactly the shorter run.
 
     Args:
         run: A run that may be unfinished.

@@ -17,7 +17,7 @@ from PIL import Image
 
 from modescope.analyses import NAMES
 from modescope.data import DataSet, load_data
-from modescope.errors import ModescopeError
+from modescope.errors import ModescopeError, WorkError
 from modescope.figures import caption
 from modescope.figures.methods import listed
 from modescope.report.answer import answer
@@ -87,6 +87,7 @@ def page(
 
     Raises:
         DamagedFileError: Predictions are not what was written.
+        WorkError: The package plotly does not hold its script.
     """
     arrays = Arrays()
     drawn = {name: charts(name, results[name], arrays) for name in results}
@@ -214,8 +215,12 @@ def _asset(name: str) -> str:
 
 @cache
 def _plotly() -> str:
-    """The script of plotly.js, from the package of that name, without importing all of it."""
+    """The script of plotly.js, from the package of that name, without importing all of it.
+
+    Raises:
+        WorkError: The package does not hold it.
+    """
     for file in metadata.files("plotly") or ():
         if file.name == "plotly.min.js" and "package_data" in file.parts:
             return file.read_text("utf-8")
-    raise RuntimeError("The package plotly has no package_data/plotly.min.js; install plotly again.")
+    raise WorkError("The package plotly has no package_data/plotly.min.js; install plotly again.")

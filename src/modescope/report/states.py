@@ -62,7 +62,7 @@ def states(run: Run, results: Mapping[str, xr.Dataset], data: DataSet | None, ar
         "label": arrays.add(label[kept.examples]),
         "examples": arrays.add(kept.examples),
         "hard": [place[int(example)] for example in hard],
-        "hardLoss": [round(float(loss), 4) for loss in losses],
+        "hardLoss": [round(float(loss), 4) if np.isfinite(loss) else None for loss in losses],
         **_maps(results.get("trajectory_map"), kept, arrays),
     }
     rank = _by_hardness(results.get("hardness"), kept.examples)

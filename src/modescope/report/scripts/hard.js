@@ -20,7 +20,8 @@ function hardPanel(root, states) {
     wrong.forEach((name) => times.set(name, (times.get(name) || 0) + 1));
     const mistakes = [...times].sort((a, b) => b[1] - a[1]).map(([name, count]) => `${states.classes[name]} (${count})`);
     const members = states.members.length;
-    head.textContent = `Test example ${states.example[place]} is ${states.classes[truth]}; mean loss ${states.hardLoss[rank].toFixed(2)} nat. ` +
+    const loss = states.hardLoss[rank];
+    head.textContent = `Test example ${states.example[place]} is ${states.classes[truth]}; mean loss ${loss === null ? "without bound" : `${loss.toFixed(2)} nat`}. ` +
       `After the last epoch ${members - wrong.length} of ${members} members are right` +
       (mistakes.length ? `; the others say ${mistakes.join(", ")}. ` : ". ") +
       (states.voters.length > members ? `All averaged say ${states.classes[last[members]]}.` : "");
